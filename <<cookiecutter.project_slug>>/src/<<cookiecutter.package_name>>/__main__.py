@@ -1,0 +1,11 @@
+"""The composition root: builds the parts of the service and hands them to the chassis."""
+
+from chassis import Service
+
+from .api import router
+from .settings import Settings
+
+service = Service(package=__package__, settings=Settings, routers=[router])
+
+if __name__ == "__main__":
+    service.main()

@@ -1,0 +1,11 @@
+"""The plumbing of a service: settings, logging, metrics, health, life cycle.
+
+The template owns this package and every service has the same bytes: a change made here is undone by the next
+rollup. `__all__` is all that a team's code may rely on.
+"""
+
+from .health import Check
+from .service import Resource, Service
+from .settings import Settings
+
+__all__ = ["Check", "Resource", "Service", "Settings"]

@@ -1,0 +1,59 @@
+"""The API docs: Swagger UI from the environment, not from a CDN."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
+# Addresses are relative, so that the page works behind a proxy that strips a prefix.
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="docs/favicon.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+# A file of its own and not part of the page, so that a Content-Security-Policy need not allow inline scripts.
+START = 'SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true });\n'
+
+
+def serve_api_docs(app: FastAPI) -> None:
+    """Add GET /docs and what the page needs to `app`."""
+    static = _static_files()
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(PAGE.format(title=escape(app.title)))
+
+    async def start(request: Request) -> Response:
+        return Response(START, media_type="text/javascript")
+
+    async def asset(request: Request) -> Response:
+        return FileResponse(static / request.url.path.rpartition("/")[2])
+
+    app.add_route("/docs", page, include_in_schema=False)
+    app.add_route("/docs/start.js", start, include_in_schema=False)
+    for name in ASSETS:
+        app.add_route(f"/docs/{name}", asset, include_in_schema=False)
+
+
+def _static_files() -> Path:
+    # The package carries Swagger UI's files; its own code, a wrapper around FastAPI, is not imported.
+    package = find_spec("fastapi_offline")
+    if package is None or package.origin is None:
+        raise RuntimeError("The package fastapi-offline, which carries the API docs, is missing. Run: uv sync")
+    return Path(package.origin).parent / "static"

@@ -1,0 +1,71 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# uv from the PATH, or else one of this checkout's own: nothing is installed outside it.
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv),$(CURDIR)/.tools/bin/uv)
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.14,$(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)))
+export UV_PYTHON ?= $(PYTHON)
+export UV_PYTHON_DOWNLOADS ?= never
+# Python run in the template's folder must leave nothing there: what lies there is rendered.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
+export PATH := $(CURDIR)/.venv/bin:$(dir $(UV)):$(PATH)
+
+WORKERS ?= 2
+
+.PHONY: help
+help: ## Show what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(CURDIR)/.tools/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or say where: make PYTHON=/path/to/python3"; exit 2; }
+	@echo "Installing uv $(UV_VERSION) into .tools/ ..."
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/installed: pyproject.toml uv.lock | $(filter $(CURDIR)/.tools/bin/uv,$(UV))
+	@echo "Installing the template's own tools into .venv/ ..."
+	@$(UV) sync --frozen --quiet
+	@touch $@
+
+.PHONY: install
+install: .venv/installed ## Install everything into this checkout
+
+.PHONY: run
+run: install ## Render a service, start it, and show what there is to see
+	@exec python scripts/run.py
+
+.PHONY: test
+test: install ## Run the tests
+	@pytest --numprocesses $(WORKERS) $(ARGS)
+
+.PHONY: lint
+lint: install ## Check style, types and declared dependencies
+	ruff check
+	ruff format --check
+	mypy
+	deptry src
+
+.PHONY: format
+format: install ## Mend what can be mended of the style
+	ruff check --fix
+	ruff format
+
+.PHONY: constraints
+constraints: install ## Pin the newest versions of what services depend on
+	python scripts/constraints.py
+
+.PHONY: bench
+bench: install ## Measure, side by side with a peer (minutes)
+	python benchmarks/render.py
+
+.PHONY: release
+release: install ## Release: make release VERSION=1.2.3
+	@test -n "$(VERSION)" || { echo "Say which: make release VERSION=1.2.3"; exit 2; }
+	@python scripts/release.py $(VERSION)
+
+.PHONY: clean
+clean: ## Remove what make made
+	rm -rf .venv .tools .cache dist .mypy_cache .ruff_cache .hypothesis

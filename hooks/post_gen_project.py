@@ -1,0 +1,97 @@
+"""Stamp the render: name the package in the team's files and write the rollup's memory, `.twelvefold/`.
+
+Runs in the rendered service, at every render and at every rollup. What it writes depends on the template and
+the answers alone: no clock, no network, no path of this machine.
+"""
+
+import fnmatch
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment
+
+TEMPLATE = Path(json.loads(r'<< template_dir | tojson >>'))
+CONTEXT = json.loads(r'<< cookiecutter | tojson >>')
+MEMORY = Path(".twelvefold")
+PLACEHOLDER = re.compile(r"\bservice_package\b")
+CLOSING_MESSAGE = """
+{project_name} is ready in {folder}/
+
+  cd {folder}
+  make run     start it; it prints its address
+  make test    run its tests
+  make help    everything else
+
+The template owns src/chassis, your team owns src/{package_name}: README.md says who owns the rest.
+"""
+
+
+def ownership() -> dict[str, str]:
+    """Map each pattern in scaraplate.yaml, with the answers filled in, to owned, seeded or merged."""
+    rules = yaml.safe_load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8"))
+    words = rules["ownership"]
+    jinja = Environment(autoescape=False)
+    return {
+        jinja.from_string(pattern).render(cookiecutter=CONTEXT): words[
+            rule["strategy"] if isinstance(rule, dict) else rule
+        ]
+        for pattern, rule in rules["strategies_mapping"].items()
+    }
+
+
+def remove_what_is_not_rendered() -> None:
+    for cache in list(Path().rglob("__pycache__")):  # where somebody ran the template's Python in place
+        shutil.rmtree(cache)
+    for root, _, _ in os.walk(".", topdown=False):  # a folder all of whose files belong to other answers
+        if root != "." and not os.listdir(root):
+            os.rmdir(root)
+
+
+def name_the_package(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    named = PLACEHOLDER.sub(CONTEXT["package_name"], text)
+    if named != text:
+        path.write_text(named, encoding="utf-8", newline="")
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", newline="")
+
+
+def main() -> None:
+    remove_what_is_not_rendered()
+    rules = sorted(ownership().items())
+    manifest = {}
+    for path in sorted(path for path in Path().rglob("*") if path.is_file()):
+        name = path.as_posix()
+        owner = next((word for pattern, word in rules if fnmatch.fnmatchcase(name, pattern)), "seeded")
+        if owner == "seeded" and path.suffix == ".py":
+            name_the_package(path)
+        path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)  # whatever the umask of the template's clone
+        manifest[name] = {
+            "owner": owner,
+            "mode": f"{path.stat().st_mode & 0o777:o}",
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        if owner == "merged":
+            last_applied = MEMORY / "applied" / path
+            last_applied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, last_applied)
+    answers = {question: answer for question, answer in CONTEXT.items() if not question.startswith("_")}
+    write_json(MEMORY / "answers.json", answers)
+    write_json(MEMORY / "manifest.json", manifest)
+    write_json(
+        MEMORY / "template.json", {"url": CONTEXT["_template_url"], "version": CONTEXT["_template_version"]}
+    )
+    if "TWELVEFOLD_QUIET" not in os.environ:  # set in a rollup, whose user knows all this
+        print(CLOSING_MESSAGE.format(folder=Path.cwd().name, **answers))
+
+
+main()

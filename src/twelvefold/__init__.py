@@ -1,0 +1,1 @@
+"""Twelvefold: what `scaraplate rollup` needs to keep a service in step with its template."""
