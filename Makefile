@@ -15,6 +15,10 @@ export PATH := $(CURDIR)/.venv/bin:$(dir $(UV)):$(PATH)
 
 WORKERS ?= 2
 
+# The chassis is plain Python: checked where it lies, before any rendering, with the settings of a rendered service.
+CHASSIS := <<cookiecutter.project_slug>>
+CHASSIS_CONFIG = $(CURDIR)/.cache/services/default/pyproject.toml
+
 .PHONY: help
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +56,18 @@ lint: install ## Check style, types and declared dependencies
 format: install ## Mend what can be mended of the style
 	ruff check --fix
 	ruff format
+	@python tests/environments.py >/dev/null
+	cd '$(CHASSIS)' && ruff check --fix --no-cache --config '$(CHASSIS_CONFIG)' src tests
+	cd '$(CHASSIS)' && ruff format --no-cache --config '$(CHASSIS_CONFIG)' src tests
+
+.PHONY: chassis
+chassis: install ## Lint, type-check and test the chassis in place: make chassis ARGS="-k health"
+	@python tests/environments.py >/dev/null
+	@cd '$(CHASSIS)' && export PATH="$(CURDIR)/.cache/services/default/.venv/bin:$$PATH" PYTHONPATH=src && \
+		ruff check --quiet --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis && \
+		ruff format --quiet --check --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis && \
+		mypy --config-file '$(CHASSIS_CONFIG)' --cache-dir '$(CURDIR)/.cache/mypy-chassis' src/chassis tests/chassis && \
+		python -m pytest -c '$(CHASSIS_CONFIG)' --rootdir . -p no:cacheprovider tests/chassis $(ARGS)
 
 .PHONY: constraints
 constraints: install ## Pin the newest versions of what services depend on

@@ -1,0 +1,79 @@
+"""The one environment that every rendered variant is checked in, made from what a rendered service declares.
+
+`python tests/environments.py` makes it and prints where its Python is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+from filelock import FileLock
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
+CACHE = TEMPLATE / ".cache" / "services"
+
+
+def render(output: Path, **answers: str | bool) -> Path:
+    """Render the template with its defaults and `answers` into a new folder below `output`."""
+    os.environ["TWELVEFOLD_QUIET"] = "1"
+    output.mkdir(parents=True, exist_ok=True)
+    return Path(
+        cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(output), default_config=True)
+    )
+
+
+def service_python(version: str = "") -> Path:
+    """Return the Python of an environment with everything that a service needs, except a service.
+
+    `version` such as "3.13" chooses the interpreter, by default this one's. The environment is kept in .cache/ and
+    made again when what a service declares has changed.
+    """
+    name = f"python{version}" if version else "default"
+    home = CACHE / name
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / f"{name}.lock"):
+        rendered = render(_absent(CACHE / f"{name}.new"))
+        installed = home / ".venv" / "installed-from"
+        declared = (rendered / "pyproject.toml").read_bytes()
+        if not installed.is_file() or installed.read_bytes() != declared:
+            shutil.move(rendered, _absent(home))
+            environment = {**without_project(), "UV_PYTHON": str(interpreter(version)) if version else sys.executable}
+            for command in (["lock"], ["sync", "--frozen", "--no-install-project", "--compile-bytecode"]):
+                subprocess.run(["uv", "--quiet", *command], cwd=home, env=environment, check=True)
+            installed.write_bytes(declared)
+        _absent(CACHE / f"{name}.new")
+    return home / ".venv/bin/python"
+
+
+def interpreter(version: str) -> Path:
+    """The interpreter of one minor version. Raises LookupError if this machine has none."""
+    names = [shutil.which(f"python{version}")]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    names += [str(path) for path in sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))]
+    for name in filter(None, names):
+        # pyenv's shims are found on the PATH, and fail.
+        if subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return Path(name)
+    raise LookupError(f"no Python {version}")
+
+
+def without_project() -> dict[str, str]:
+    """This process's environment, without what points Python and uv at the template's own project."""
+    pointers = {"VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"}
+    return {name: value for name, value in os.environ.items() if name not in pointers}
+
+
+def _absent(path: Path) -> Path:
+    if path.exists():
+        shutil.rmtree(path)
+    return path
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{service_python()}\n")
