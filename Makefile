@@ -54,11 +54,11 @@ lint: install ## Check style, types and declared dependencies
 
 .PHONY: format
 format: install ## Mend what can be mended of the style
-	ruff check --fix
+	ruff check --fix --exit-zero
 	ruff format
 	@python tests/environments.py >/dev/null
-	cd '$(CHASSIS)' && ruff check --fix --no-cache --config '$(CHASSIS_CONFIG)' src tests
-	cd '$(CHASSIS)' && ruff format --no-cache --config '$(CHASSIS_CONFIG)' src tests
+	cd '$(CHASSIS)' && ruff check --fix --exit-zero --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis
+	cd '$(CHASSIS)' && ruff format --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis
 
 .PHONY: chassis
 chassis: install ## Lint, type-check and test the chassis in place: make chassis ARGS="-k health"

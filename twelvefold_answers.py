@@ -30,7 +30,12 @@ RESERVED = {"chassis", "config", "conftest", "deploy", "docs", "src", "tests", "
 IMPORT_NAMES = {"opentelemetry"}
 
 JINJA = re.compile(r"<<|<%|<#")
-FORBIDDEN_CATEGORIES = {"Cc": "a control character", "Cs": "half of a character", "Zl": "a line break", "Zp": "a line break"}
+FORBIDDEN_CATEGORIES = {
+    "Cc": "a control character",
+    "Cs": "half of a character",
+    "Zl": "a line break",
+    "Zp": "a line break",
+}
 BIDIRECTIONAL = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 

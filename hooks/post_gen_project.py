@@ -15,8 +15,9 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment
 
-TEMPLATE = Path(json.loads(r'<< template_dir | tojson >>'))
-CONTEXT = json.loads(r'<< cookiecutter | tojson >>')
+# In single quotes, because tojson escapes these and no others.
+TEMPLATE = Path(json.loads(r'<< template_dir | tojson >>'))  # fmt: skip
+CONTEXT = json.loads(r'<< cookiecutter | tojson >>')  # fmt: skip
 MEMORY = Path(".twelvefold")
 PLACEHOLDER = re.compile(r"\bservice_package\b")
 CLOSING_MESSAGE = """
@@ -87,9 +88,7 @@ def main() -> None:
     answers = {question: answer for question, answer in CONTEXT.items() if not question.startswith("_")}
     write_json(MEMORY / "answers.json", answers)
     write_json(MEMORY / "manifest.json", manifest)
-    write_json(
-        MEMORY / "template.json", {"url": CONTEXT["_template_url"], "version": CONTEXT["_template_version"]}
-    )
+    write_json(MEMORY / "template.json", {"url": CONTEXT["_template_url"], "version": CONTEXT["_template_version"]})
     if "TWELVEFOLD_QUIET" not in os.environ:  # set in a rollup, whose user knows all this
         print(CLOSING_MESSAGE.format(folder=Path.cwd().name, **answers))
 

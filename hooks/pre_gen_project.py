@@ -3,10 +3,11 @@
 import json
 import sys
 
-sys.path.insert(0, json.loads(r'<< template_dir | tojson >>'))
+# In single quotes, because tojson escapes these and no others.
+sys.path.insert(0, json.loads(r'<< template_dir | tojson >>'))  # fmt: skip
 
 from twelvefold_answers import BadAnswersError, problems
 
-found = problems(json.loads(r'<< cookiecutter | tojson >>'))
+found = problems(json.loads(r'<< cookiecutter | tojson >>'))  # fmt: skip
 if found:
     sys.exit(BadAnswersError(found).format_message())

@@ -28,7 +28,9 @@ async def test_alive_whatever_the_state() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("state", "started", "ready"), [("starting", 503, 503), ("ready", 200, 200), ("draining", 200, 503)])
+@pytest.mark.parametrize(
+    ("state", "started", "ready"), [("starting", 503, 503), ("ready", 200, 200), ("draining", 200, 503)]
+)
 async def test_the_state_decides(state: str, started: int, ready: int) -> None:
     health = Health(checks={"database": fine})
     health.state = State(state)
@@ -42,7 +44,7 @@ async def test_not_ready_while_a_check_fails_and_no_secret_in_the_answer() -> No
     health.state = State.READY
     response = await health.readyz(REQUEST)
     assert response.status_code == 503
-    assert json.loads(response.body) == {
+    assert json.loads(bytes(response.body)) == {
         "status": "ready",
         "checks": {"database": "ConnectionError", "queue": "no answer in 0.05 s", "cache": "ok"},
     }
