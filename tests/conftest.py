@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
-from environments import TEMPLATE, render, service_python
 from hypothesis import settings
+
+from commands import succeed
+from environments import TEMPLATE, render, service_python
 
 # Examples render services, on machines of any speed: their number is bounded, not their time.
 settings.register_profile("twelvefold", deadline=None, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "25")))
@@ -63,8 +64,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def git(directory: Path, *arguments: str) -> str:
     """Run git in `directory`, whatever the user's own configuration says, and return its output."""
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"]
-    command = ["git", *identity, *arguments]
-    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+    return succeed("git", *identity, *arguments, cwd=directory)
 
 
 def commit(directory: Path, message: str) -> None:

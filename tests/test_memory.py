@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.utils import create_env_with_context
-from environments import TEMPLATE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from environments import TEMPLATE
 from twelvefold.memory import Answers, UnusableMemoryError, inert
 
 CONTEXT = {"cookiecutter": json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))}
@@ -50,7 +50,8 @@ def test_no_jinja_in_a_stored_answer_is_executed(answer: str, tmp_path: Path) ->
 
 
 def test_booleans_survive(tmp_path: Path) -> None:
-    assert remember(tmp_path, '{"database": true, "tasks": false}').read() == {"database": True, "tasks": False}
+    answers = remember(tmp_path, '{"database": true, "tasks": false}').read()
+    assert json.dumps(answers) == '{"database": true, "tasks": false}'
 
 
 def test_without_a_memory_the_folder_gives_the_names(tmp_path: Path) -> None:

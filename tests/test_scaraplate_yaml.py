@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from scaraplate.config import ScaraplateYamlStrategies, get_scaraplate_yaml_options, get_scaraplate_yaml_strategies
+from scaraplate.rollup import get_strategy
+
 from answers import combinations, label
 from conftest import Render
 from environments import TEMPLATE
-from scaraplate.config import ScaraplateYamlStrategies, get_scaraplate_yaml_options, get_scaraplate_yaml_strategies
-from scaraplate.rollup import get_strategy
 from trees import tree
-
 from twelvefold.git_remote import TemplateRemote
 from twelvefold.memory import Answers
 

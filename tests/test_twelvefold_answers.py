@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import twelvefold_answers
-from environments import TEMPLATE, render
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 from twelvefold_answers import BadAnswersError, problems, quoted
+
+from commands import run, succeed
+from environments import TEMPLATE, render
 
 GOOD = {
     "project_name": "My Service",
@@ -49,7 +50,7 @@ REFUSED = [
     ("package_name", "MyService", "type myservice"),
     ("package_name", "my-service", "type my_service"),
     ("package_name", "__init__", "type init"),
-    ("package_name", "ﬁle", "type file"),  # noqa: RUF001 - the ligature is the point
+    ("package_name", "ﬁle", "type file"),
     ("project_name", "", "type at least one letter"),
     ("project_name", "   ", "type at least one letter"),
     ("project_name", " padded", 'type "padded"'),
@@ -83,7 +84,9 @@ def test_good_answers_pass() -> None:
     assert problems(GOOD) == []
 
 
-@pytest.mark.parametrize(("question", "answer", "instead"), REFUSED, ids=[f"{row[0]}={row[1]!r:.30}" for row in REFUSED])
+@pytest.mark.parametrize(
+    ("question", "answer", "instead"), REFUSED, ids=[f"{row[0]}={row[1]!r:.30}" for row in REFUSED]
+)
 def test_a_bad_answer_is_refused_with_what_to_type_instead(question: str, answer: object, instead: str) -> None:
     found = problems({**GOOD, question: answer})
     assert len(found) == 1
@@ -111,14 +114,17 @@ def test_any_text_is_judged_and_quoted_as_toml_and_json_read_it(text: str) -> No
 
 def test_every_name_that_a_dependency_is_imported_by_is_refused(python: Path) -> None:
     code = "import json, importlib.metadata as m; print(json.dumps(list(m.packages_distributions())))"
-    listed = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
-    names = [name for name in json.loads(listed) if name.isidentifier() and name == name.lower() and name[0] != "_"]
+    names = [
+        name
+        for name in json.loads(succeed(python, "-c", code))
+        if name.isidentifier() and name == name.lower() and name[0] != "_"
+    ]
     assert "fastapi" in names
     assert [name for name in names if not problems({**GOOD, "package_name": name})] == []
 
 
 def test_the_filters_are_jinja_s() -> None:
-    environment = Environment(autoescape=False, extensions=[twelvefold_answers.Answers])
+    environment = Environment(extensions=[twelvefold_answers.Answers])  # noqa: S701 - as cookiecutter makes it
     assert environment.from_string("{{ 'a \"b\"' | quoted }}").render() == r'"a \"b\""'
     assert environment.from_string("{{ template_dir }}").render() == str(TEMPLATE)
 
@@ -131,8 +137,8 @@ def test_a_refusal_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_the_command_line_refuses_with_exit_code_2_and_no_traceback(tmp_path: Path) -> None:
-    command = ["cookiecutter", TEMPLATE, "--no-input", "--default-config", "project_slug=../x", "package_name=class"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    bad = ["project_slug=../x", "package_name=class"]
+    done = run("cookiecutter", TEMPLATE, "--no-input", "--default-config", *bad, cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert 'project_slug = "../x"' in done.stderr

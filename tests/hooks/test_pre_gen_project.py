@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
+from commands import Done, run
 from environments import TEMPLATE
 from test_twelvefold_answers import GOOD
 
 
-def replay(answers: dict[str, str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def replay(answers: dict[str, str], tmp_path: Path) -> Done:
     declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
     file = tmp_path / "replay.json"
     file.write_text(json.dumps({"cookiecutter": {**declared, **answers}}), encoding="utf-8")
     output = tmp_path / "out"
     output.mkdir()
-    command = ["cookiecutter", TEMPLATE, "--default-config", "--replay-file", file, "-o", output]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run("cookiecutter", TEMPLATE, "--default-config", "--replay-file", file, "-o", output)
 
 
 def test_good_answers_are_rendered(tmp_path: Path) -> None:

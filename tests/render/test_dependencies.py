@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
 from answers import combinations, label
+from commands import run, succeed
 from conftest import Render
 from environments import without_project
-from packaging.requirements import Requirement
 
 
 def declared(service: Path) -> dict[str, object]:
@@ -19,7 +20,7 @@ def declared(service: Path) -> dict[str, object]:
 
 def locked(service: Path) -> dict[str, set[str]]:
     """Resolve `service` and map each distribution to its versions."""
-    subprocess.run(["uv", "lock", "--quiet"], cwd=service, env=without_project(), check=True)
+    succeed("uv", "lock", "--quiet", cwd=service, env=without_project())
     versions: dict[str, set[str]] = {}
     for package in tomllib.loads((service / "uv.lock").read_text(encoding="utf-8"))["package"]:
         if "registry" in package["source"]:
@@ -64,18 +65,13 @@ def test_what_builds_the_service_is_pinned(rendered: Render) -> None:
 
 @pytest.mark.parametrize("answers", combinations(), ids=label)
 def test_what_is_imported_is_declared(answers: dict[str, str | bool], rendered: Render, python: Path) -> None:
-    def deptry(folder: Path) -> subprocess.CompletedProcess[str]:
-        command = [python.with_name("deptry"), "src"]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-    done = deptry(rendered(**answers))
-    assert done.returncode == 0, done.stderr
+    succeed(python.with_name("deptry"), "src", cwd=rendered(**answers))
 
 
 def test_a_missing_declaration_is_noticed(fresh: Render, python: Path) -> None:
     service = fresh()
     pyproject = service / "pyproject.toml"
     pyproject.write_text(pyproject.read_text(encoding="utf-8").replace('  "msgspec",\n', ""), encoding="utf-8")
-    done = subprocess.run([python.with_name("deptry"), "src"], cwd=service, capture_output=True, text=True, check=False)
+    done = run(python.with_name("deptry"), "src", cwd=service)
     assert done.returncode != 0
     assert "msgspec" in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
 import tomllib
 from collections.abc import Callable
 from io import BytesIO
@@ -13,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from answers import combinations, label
-from conftest import Render
 from dockerfile_parse import DockerfileParser
+
+from answers import combinations, label
+from commands import run
+from conftest import Render
 from environments import SERVICE
 from trees import tree
 
@@ -29,7 +30,7 @@ def parse_dockerfile(text: str) -> None:
 
 
 def parse_makefile(text: str) -> None:
-    done = subprocess.run(["make", "--file=-", "--dry-run", "help"], input=text, capture_output=True, text=True, check=False)
+    done = run("make", "--file=-", "--dry-run", "help", typed=text)
     assert done.returncode == 0, done.stderr
 
 
@@ -141,9 +142,7 @@ def test_the_pipeline_fits_its_schema(
     answers: dict[str, str | bool], path: str, schema: str, rendered: Render, tmp_path: Path
 ) -> None:
     def check(file: Path) -> int:
-        return subprocess.run(
-            ["check-jsonschema", "--builtin-schema", schema, file], capture_output=True, check=False
-        ).returncode
+        return run("check-jsonschema", "--builtin-schema", schema, file).returncode
 
     pipeline = rendered(**answers) / path
     assert check(pipeline) == 0

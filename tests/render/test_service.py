@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+
 from answers import combinations, label
+from commands import Done, run
 from conftest import Render
 from environments import interpreter, service_python, without_project
 from running import Running, running
 
-VARIANTS = [*combinations(), {"project_name": "Zürich's \"50 %\" \\ {{ café }} 🎉", "project_slug": "z", "package_name": "z"}]
+VARIANTS = [
+    *combinations(),
+    {"project_name": 'Zürich\'s "50 %" \\ {{ café }} 🎉', "project_slug": "z", "package_name": "z"},
+]
 
 
-def run(service: Path, python: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a tool of the shared environment in `service`."""
-    environment = {**without_project(), "PYTHONPATH": str(service / "src")}
-    return subprocess.run(
-        [python, "-m", *command], cwd=service, env=environment, capture_output=True, text=True, check=False
-    )
+def run_in(service: Path, python: Path, *arguments: str, **variables: str) -> Done:
+    """Run the shared environment's Python in `service`, with `variables` added to the environment."""
+    environment = {**without_project(), "PYTHONPATH": str(service / "src"), **variables}
+    return run(python, "-m", *arguments, cwd=service, env=environment)
 
 
 @pytest.mark.parametrize("answers", VARIANTS, ids=label)
@@ -31,7 +33,7 @@ def run(service: Path, python: Path, *command: str) -> subprocess.CompletedProce
     ids=lambda command: " ".join(command),
 )
 def test_its_own_checks_pass(command: tuple[str, ...], answers: dict[str, str], fresh: Render, python: Path) -> None:
-    done = run(fresh(**answers), python, *command)
+    done = run_in(fresh(**answers), python, *command)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -50,7 +52,7 @@ def test_its_own_checks_fail_when_something_is_wrong(
 ) -> None:
     service = fresh()
     (service / "tests/test_broken.py").write_text(broken, encoding="utf-8")
-    assert run(service, python, *command).returncode != 0
+    assert run_in(service, python, *command).returncode != 0
 
 
 def ask_everything(service: Running, title: str) -> None:
@@ -98,7 +100,7 @@ def test_it_runs_and_passes_its_tests_on_each_python(version: str, fresh: Render
         pytest.skip(f"needs Python {version}")
     python = service_python(version)
     service = fresh()
-    done = run(service, python, "pytest", "-q")
+    done = run_in(service, python, "pytest", "-q")
     assert done.returncode == 0, done.stdout + done.stderr
     with running(service, python) as started:
         ask_everything(started, "My Service")
@@ -106,11 +108,7 @@ def test_it_runs_and_passes_its_tests_on_each_python(version: str, fresh: Render
 
 
 def test_a_wrong_setting_is_told_in_a_sentence(rendered: Render, python: Path) -> None:
-    service = rendered()
-    environment = {**without_project(), "PYTHONPATH": str(service / "src"), "APP_PRT": "80", "PORT": "http"}
-    done = subprocess.run(
-        [python, "-m", "my_service", "serve"], cwd=service, env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_in(rendered(), python, "my_service", "serve", APP_PRT="80", PORT="http")
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert "APP_PORT" in done.stderr
@@ -119,10 +117,7 @@ def test_a_wrong_setting_is_told_in_a_sentence(rendered: Render, python: Path) -
 def test_a_taken_port_is_told_in_a_sentence(rendered: Render, python: Path) -> None:
     service = rendered()
     with running(service, python) as first:
-        environment = {**without_project(), "PYTHONPATH": str(service / "src"), "PORT": str(first.port)}
-        done = subprocess.run(
-            [python, "-m", "my_service", "serve"], cwd=service, env=environment, capture_output=True, text=True, check=False
-        )
+        done = run_in(service, python, "my_service", "serve", PORT=str(first.port))
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     assert f"127.0.0.1:{first.port}" in done.stdout + done.stderr
@@ -132,9 +127,7 @@ def test_a_taken_port_is_told_in_a_sentence(rendered: Render, python: Path) -> N
 def test_a_foreign_chassis_is_refused(fresh: Render, rendered: Render, python: Path, tmp_path: Path) -> None:
     service = fresh()
     (service / "src/chassis").rename(tmp_path / "chassis")
-    environment = {**without_project(), "PYTHONPATH": f"{service / 'src'}:{rendered() / 'src'}"}
-    done = subprocess.run(
-        [python, "-m", "my_service", "version"], cwd=service, env=environment, capture_output=True, text=True, check=False
-    )
+    both = f"{service / 'src'}:{rendered() / 'src'}"
+    done = run_in(service, python, "my_service", "version", PYTHONPATH=both)
     assert done.returncode != 0
     assert "each brings its own chassis" in done.stderr
