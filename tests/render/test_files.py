@@ -15,7 +15,7 @@ import yaml
 from dockerfile_parse import DockerfileParser
 
 from answers import combinations, label
-from commands import run
+from commands import run, succeed
 from conftest import Render
 from environments import SERVICE
 from trees import tree
@@ -160,3 +160,11 @@ def test_every_value_that_a_condition_compares_with_is_an_answer() -> None:
     choices = {(question, answer) for answers in combinations() for question, answer in answers.items()}
     assert compared
     assert compared <= choices
+
+
+def test_the_dockerfile_is_as_hadolint_wants_it(rendered: Render, tmp_path: Path) -> None:
+    dockerfile = rendered() / "Dockerfile"
+    succeed("hadolint", dockerfile)
+    broken = tmp_path / "Dockerfile"
+    broken.write_text(f"{dockerfile.read_text(encoding='utf-8')}RUN sudo ls\n", encoding="utf-8")
+    assert run("hadolint", broken).returncode != 0
