@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from commands import run, succeed
 from conftest import Render, commit, git
 
