@@ -1,79 +1,102 @@
-"""The edge: the one middleware every request passes, for its id, its metrics and its line in the log."""
+"""The edge: the one middleware every request passes, for its ids, its metrics, its span and its line in the log.
+
+One, because each layer of middleware costs as much again as most of what it does.
+"""
 
 from __future__ import annotations
 
-import logging
-import random
-import re
 import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import logs
-from .health import Health, State
-from .metrics import Metrics
+from . import context, errors
+from .access import Write
+from .metrics import METHODS, Metrics
+from .security import StaticHeaders
 
-WELL_FORMED_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+if TYPE_CHECKING:
+    from .tracing import Tracing
 
-access_log = logging.getLogger("chassis.access")
+CLIENT_CLOSED_REQUEST = 499  # nginx's: the client left before there was an answer
 
 
 class Edge:
-    """Wraps `app`: plain ASGI, because starlette's BaseHTTPMiddleware costs more than all of this."""
+    """Wraps `app`, which answers everything but the probes."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, health: Health) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, headers: StaticHeaders, access_log: Write, tracing: Tracing | None
+    ) -> None:
         self._app = app
         self._metrics = metrics
-        self._health = health
+        self._headers = headers
+        self._access_log = access_log
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        request_id = _request_id(scope)
-        token = logs.request_id.set(request_id)
-        root_path = scope.get("root_path", "")
-        started = time.perf_counter()
-        status = 0
+        elif self._tracing is None:
+            await self._answer(scope, receive, send, _ids(scope))
+        else:
+            await self._answer_traced(scope, receive, send, self._tracing)
 
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-                if self._health.state is State.DRAINING:
-                    message["headers"].append((b"connection", b"close"))
-            await send(message)
-
-        self._metrics.in_flight.inc()
+    async def _answer_traced(self, scope: Scope, receive: Receive, send: Send, tracing: Tracing) -> None:
+        ids = _ids(scope)
+        outer = context.current.set(ids)
+        ids, span, token = tracing.begin(scope, ids)
+        status = CLIENT_CLOSED_REQUEST
         try:
-            await self._app(scope, receive, send_with_headers)
+            status = await self._answer(scope, receive, send, ids)
         finally:
-            self._metrics.in_flight.dec()
-            self._account(scope, root_path, status or 500, time.perf_counter() - started)
-            logs.request_id.reset(token)
+            tracing.end(span, token, method=scope["method"], route=route_template(scope), status=status)
+            context.current.reset(outer)
 
-    def _account(self, scope: Scope, root_path: str, status: int, seconds: float) -> None:
-        route = route_template(scope, root_path)
-        method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        self._metrics.requests.labels(method, route, status).inc()
-        self._metrics.duration.labels(method, route).observe(seconds)
-        access_log.info(
-            "%s %s %d",
-            scope["method"],
-            scope["path"],
-            status,
-            extra={"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 3)},
-        )
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, ids: context.Ids) -> int:
+        token = context.current.set(ids)
+        root_path = scope.get("root_path", "")
+        metrics = self._metrics
+        status = size = 0
+
+        # Not `async`: it hands on the awaitable it got, where a coroutine of its own would be made for each message.
+        def send_on(message: Message) -> Awaitable[None]:
+            nonlocal status, size
+            if message["type"] == "http.response.body":
+                size += len(message.get("body", b""))
+            elif message["type"] == "http.response.start":
+                status = message["status"]
+                headers = self._headers.added_to(message.get("headers", ()))
+                headers.append((b"x-request-id", ids.request_id.encode()))
+                message["headers"] = headers
+            return send(message)
+
+        metrics.in_flight += 1
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, send_on)
+        except Exception as error:
+            await errors.last_resort(error, started=status > 0, scope=scope, receive=receive, send=send_on)
+        finally:
+            seconds = time.perf_counter() - started
+            metrics.in_flight -= 1
+            status = status or CLIENT_CLOSED_REQUEST
+            route = route_template(scope, root_path)
+            method = scope["method"] if scope["method"] in METHODS else "OTHER"
+            metrics.observe(method, route, status, seconds, size, ids.trace_id if ids.sampled else None)
+            self._access_log(scope, ids, route, status, seconds, size)
+            context.current.reset(token)
+        return status
 
 
-def _request_id(scope: Scope) -> str:
+def _ids(scope: Scope) -> context.Ids:
+    request_id = traceparent = None
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and WELL_FORMED_ID.fullmatch(value):
-            return str(value, "ascii")
-    # Not uuid4: this names a request and guards nothing, and the system's randomness costs a system call.
-    return f"{random.getrandbits(128):032x}"
+        if name == b"x-request-id":
+            request_id = value.decode("latin-1")
+        elif name == b"traceparent":
+            traceparent = value.decode("latin-1")
+    return context.new(request_id, traceparent)
 
 
 def route_template(scope: Scope, root_path: str = "") -> str:
@@ -82,8 +105,8 @@ def route_template(scope: Scope, root_path: str = "") -> str:
     Never the path itself: each would make a new time series.
     """
     # Since FastAPI 0.137 scope["route"].path lacks the prefix of the routers around it; this has the whole.
-    context = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
-    template = getattr(context, "path_format", None)
+    found = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    template = getattr(found, "path_format", None)
     if template is None:
         return "unmatched"
     mounted_at = scope.get("root_path", "").removeprefix(root_path)

@@ -2,123 +2,132 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import logging
 import logging.config
 import sys
-import time
-from contextvars import ContextVar
-from typing import Any, ClassVar
+import threading
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
 
-import msgspec
+from .lines import JsonFormatter, TextFormatter
+from .redaction import Redactor
+from .stdout import Stdout
 
-from .settings import Settings
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-
-# What every LogRecord has; the rest came from `extra=`.
-STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
-def configure(settings: Settings) -> None:
-    """Send everything that is logged in this process to stdout, as `settings` say."""
-    logging.config.dictConfig(dict_config(settings))
+class LogSettings(Protocol):
+    """What of the settings decides how is logged."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def environment(self) -> str: ...
+    @property
+    def log_level(self) -> str: ...
+    @property
+    def log_format(self) -> str: ...
+    @property
+    def log_config(self) -> Path | None: ...
+
+
+class LogConfigError(Exception):
+    """The file that configures logging cannot be used. The message is one sentence."""
+
+
+class LineHandler(logging.Handler):
+    """Hands each record, formatted, to stdout as one line."""
+
+    def __init__(self, stdout: Stdout | None = None) -> None:
+        super().__init__()
+        self.stdout = stdout or Stdout()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # a team's formatter or `__str__`: the event is told, though not as it was meant
+            line = json.dumps({"level": "error", "logger": record.name, "message": f"unloggable: {error!r}"})
+        self.stdout.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def configure(settings: LogSettings, *, version: str, secrets: Iterable[str] = ()) -> None:
+    """Send everything that is logged in this process to stdout, as `settings` say.
+
+    :param version: of the service; on every line.
+    :param secrets: values that must not appear in any line.
+
+    Raises LogConfigError.
+    """
+    logging.config.dictConfig(dict_config(settings, version=version, secrets=secrets))
+    if settings.log_config:
+        apply_file(settings.log_config)
     logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda thrown: _log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+    sys.unraisablehook = lambda thrown: _log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
 
 
-def dict_config(settings: Settings) -> dict[str, Any]:
+def dict_config(settings: LogSettings, *, version: str, secrets: Iterable[str] = ()) -> dict[str, Any]:
     """The configuration as `logging.config.dictConfig` takes it."""
+    root, loggers = levels(settings.log_level)
+    constant = {"service": settings.name, "version": version, "environment": settings.environment}
+    redactor = Redactor(secrets)
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "json": {"()": JsonFormatter, "service": settings.name, "environment": settings.environment},
-            "text": {"()": TextFormatter},
+            "json": {"()": JsonFormatter, "constant": constant, "redactor": redactor},
+            "text": {"()": TextFormatter, "redactor": redactor},
         },
-        "handlers": {
-            "stdout": {
-                "class": "logging.StreamHandler",
-                "stream": "ext://sys.stdout",
-                "formatter": "json" if is_json(settings) else "text",
-            }
-        },
-        "root": {"handlers": ["stdout"], "level": settings.log_level.upper()},
+        "handlers": {"stdout": {"()": LineHandler, "formatter": "json" if is_json(settings) else "text"}},
+        "root": {"handlers": ["stdout"], "level": root.upper()},
+        "loggers": {name: {"level": level.upper()} for name, level in loggers.items()},
     }
 
 
-def is_json(settings: Settings) -> bool:
+def levels(log_level: str) -> tuple[str, dict[str, str]]:
+    """Split "info,sqlalchemy.engine=debug" into the root's level and the levels of loggers. Raises ValueError."""
+    root, loggers = "info", {}
+    for part in filter(None, (part.strip() for part in log_level.split(","))):
+        name, _, level = part.rpartition("=")
+        if level.strip().lower() not in LEVELS:
+            raise ValueError(f"{level.strip()!r} is no level; use {', '.join(LEVELS)}, for example info,asyncio=debug")
+        if name:
+            loggers[name.strip()] = level.strip().lower()
+        else:
+            root = level.strip().lower()
+    return root, loggers
+
+
+def is_json(settings: LogSettings) -> bool:
     """Whether lines are JSON: as settings say, and by default wherever no person is looking."""
     return not sys.stdout.isatty() if settings.log_format == "auto" else settings.log_format == "json"
 
 
-class JsonFormatter(logging.Formatter):
-    """A record as one JSON object on one line, whatever it contains."""
+def apply_file(path: Path) -> None:
+    """Apply a team's own logging configuration: .toml or .json for `dictConfig`, .ini or .conf for `fileConfig`.
 
-    def __init__(self, *, service: str, environment: str) -> None:
-        super().__init__()
-        self.constant = {"service": service, "environment": environment}
-
-    def format(self, record: logging.LogRecord) -> str:
-        event: dict[str, Any] = {
-            "timestamp": timestamp(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": message(record),
-            **self.constant,
-        }
-        if bound := request_id.get():
-            event["request_id"] = bound
-        event.update(extra(record))
-        if record.exc_info and record.exc_info[0]:
-            event["exception"] = {
-                "type": record.exc_info[0].__name__,
-                "message": str(record.exc_info[1]),
-                "traceback": self.formatException(record.exc_info),
-            }
-        return encode(event)
-
-
-class TextFormatter(logging.Formatter):
-    """A record as a person reads it."""
-
-    COLOURS: ClassVar = {"DEBUG": 2, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 35}
-
-    def format(self, record: logging.LogRecord) -> str:
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        level = f"{record.levelname:<8}"
-        if sys.stdout.isatty():
-            level = f"\x1b[{self.COLOURS.get(record.levelname, 0)}m{level}\x1b[0m"
-        extras = "".join(f" {key}={visible(str(value))}" for key, value in extra(record).items())
-        line = f"{clock} {level} {record.name}: {visible(message(record))}{extras}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def message(record: logging.LogRecord) -> str:
-    """The record's message; for one whose arguments do not fit, what there is of it."""
+    It comes after the chassis' own, so it need not repeat it: `incremental = true` changes levels alone.
+    Raises LogConfigError.
+    """
     try:
-        return record.getMessage()
-    except Exception:
-        return f"{record.msg!r} % {record.args!r}"
+        if path.suffix in {".ini", ".conf"}:
+            logging.config.fileConfig(path, disable_existing_loggers=False)
+        else:
+            text = path.read_text(encoding="utf-8")
+            logging.config.dictConfig(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
+    except (OSError, ValueError, KeyError, TypeError, configparser.Error) as error:
+        raise LogConfigError(f"The logging configuration {path} cannot be used: {error}.") from error
 
 
-def extra(record: logging.LogRecord) -> dict[str, Any]:
-    """What was handed to the logging call as `extra=`."""
-    return {key: value for key, value in vars(record).items() if key not in STANDARD_ATTRIBUTES}
-
-
-def visible(text: str) -> str:
-    """`text` with its control characters escaped, so that it can neither end a line nor paint one."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def timestamp(seconds: float) -> str:
-    """`seconds` since the epoch as RFC 3339 in UTC, with milliseconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
-
-
-def encode(event: dict[str, Any]) -> str:
-    """`event` as one line of JSON. What JSON has no form for becomes its `str`."""
-    try:
-        return msgspec.json.encode(event, enc_hook=str).decode()
-    except (TypeError, ValueError, OverflowError, RecursionError):  # a lone surrogate, a huge int, a cycle
-        return json.dumps({key: repr(value) if key != "message" else value for key, value in event.items()})
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger("uncaught").critical("uncaught %s", kind.__name__, exc_info=(kind, error or kind(), traceback))
