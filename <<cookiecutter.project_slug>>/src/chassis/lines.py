@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from . import context
-from .redaction import Redactor
+from .redaction import Redactor, text_of
 
 # What every LogRecord has; the rest came from `extra=`.
 STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -56,7 +56,7 @@ class JsonFormatter(logging.Formatter):
         kind, error, _ = exc_info
         return {
             "type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
-            "message": self.redactor.text(str(error)),
+            "message": self.redactor.text(text_of(error)),
             "traceback": self.redactor.text(self.formatException(exc_info)),
         }
 
@@ -91,7 +91,8 @@ def message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:
-        return f"{record.msg!r} % {record.args!r}"
+        arguments = record.args.items() if isinstance(record.args, dict) else record.args or ()
+        return f"{text_of(record.msg)} % ({', '.join(map(text_of, arguments))})"
 
 
 def extra(record: logging.LogRecord) -> dict[str, Any]:
@@ -106,8 +107,8 @@ def visible(text: str) -> str:
 
 def timestamp(seconds: float) -> str:
     """`seconds` since the epoch as RFC 3339 in UTC, with milliseconds."""
-    whole = int(seconds)
-    return f"{_second(whole)}{int((seconds - whole) * 1000):03d}Z"
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{_second(whole)}{milliseconds:03d}Z"
 
 
 def _second(whole: int) -> str:
@@ -129,8 +130,5 @@ def encode(event: dict[str, Any]) -> bytes:
         return json.dumps({str(name): _plain(value) for name, value in event.items()}).encode()
 
 
-def _plain(value: Any) -> Any:
-    try:
-        return value if isinstance(value, (str, bool, type(None))) else repr(value)
-    except Exception:
-        return f"<{type(value).__name__} without a repr>"
+def _plain(value: Any) -> str | bool | None:
+    return value if isinstance(value, (str, bool, type(None))) else text_of(value)

@@ -117,11 +117,11 @@ def apply_file(path: Path) -> None:
     """
     try:
         if path.suffix in {".ini", ".conf"}:
-            logging.config.fileConfig(path, disable_existing_loggers=False)
+            logging.config.fileConfig(str(path), disable_existing_loggers=False, encoding="utf-8")
         else:
             text = path.read_text(encoding="utf-8")
             logging.config.dictConfig(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
-    except (OSError, ValueError, KeyError, TypeError, configparser.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, configparser.Error) as error:
         raise LogConfigError(f"The logging configuration {path} cannot be used: {error}.") from error
 
 

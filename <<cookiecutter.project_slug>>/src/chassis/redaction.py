@@ -19,6 +19,14 @@ PATTERNS = (
 DEEPEST = 6
 
 
+def text_of(value: object) -> str:
+    """`str(value)`, or, for an object that has none, what it is."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__} without a text>"
+
+
 class Redactor:
     """Masks secrets: values that are known to be some, what stands behind a telling name, and tokens by their form.
 
@@ -59,4 +67,4 @@ class Redactor:
             return {str(key): inside(str(key), item) for key, item in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [inside(name, item) for item in value]
-        return self.text(str(value))
+        return self.text(text_of(value))

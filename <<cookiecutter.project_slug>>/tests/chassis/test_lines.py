@@ -92,10 +92,7 @@ def test_extra_members_cannot_pass_for_the_line_s_own() -> None:
     ],
 )
 def test_a_broken_call_is_told_as_far_as_it_goes(message: str, args: tuple[object, ...]) -> None:
-    try:
-        assert as_json(message, *args)["message"]
-    except RuntimeError:
-        pytest.fail("a log line raised")
+    assert message in as_json(message, *args)["message"]
 
 
 ENDLESS: list[object] = []
@@ -143,6 +140,6 @@ def test_time_goes_on() -> None:
 
 def test_encode_never_raises() -> None:
     assert json.loads(encode({"a": Unprintable(), "b": "\ud800"})) == {
-        "a": "<Unprintable without a repr>",
+        "a": "<Unprintable without a text>",
         "b": "\ud800",
     }
