@@ -13,8 +13,6 @@ import tempfile
 from run import TEMPLATE, render, started, wait_for_address
 
 PICTURE = TEMPLATE / "docs" / "images" / "api-docs.png"
-# Swagger UI opens the operation that is named here.
-PAGE = "/docs#/default/greeting_api_v1_greeting_get"
 QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -34,7 +32,7 @@ def main() -> int:
     service = render()
     subprocess.run(["make", "--no-print-directory", "install"], cwd=service, check=True)
     with started(service) as process:
-        screenshot(chromium, wait_for_address(process) + PAGE)
+        screenshot(chromium, wait_for_address(process) + "/docs")
     return 0
 
 
@@ -46,7 +44,7 @@ def screenshot(chromium: str, url: str) -> None:
             "--headless",
             "--hide-scrollbars",
             "--virtual-time-budget=10000",  # milliseconds, for the page's scripts
-            "--window-size=1200,900",
+            "--window-size=1100,600",
             f"--user-data-dir={profile}",
             f"--screenshot={PICTURE}",
         ]
