@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ RELEASES = ROOT / "releases.json"
 WRITTEN = [ANSWERS, CHANGELOG, RELEASES]
 VERSION_SET = re.compile(r'(?<="_template_version": ")[^"]+')
 NUMBERS = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+OF_THE_CALLING_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 
 
 class ReleaseError(Exception):
@@ -85,7 +87,9 @@ def date_section(version: str) -> None:
 
 
 def run_tests() -> None:
-    if subprocess.run(["make", "test"], cwd=ROOT, check=False).returncode:
+    # As from a shell: a make below another announces the folders that it enters, where tests read its output.
+    environment = {name: value for name, value in os.environ.items() if name not in OF_THE_CALLING_MAKE}
+    if subprocess.run(["make", "test"], cwd=ROOT, env=environment, check=False).returncode:
         raise ReleaseError("make test failed; its output is above.")
 
 

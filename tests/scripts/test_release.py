@@ -19,10 +19,15 @@ FILES = {
     "releases.json": "{}\n",
     ".gitignore": "made-with\n",
 }
+# Notes its arguments, what a make above it handed down, and the version it saw.
+FAKE_MAKE = """#!/bin/sh
+echo "$* ${MAKEFLAGS-}" > made-with
+grep _template_version cookiecutter.json >> made-with
+"""
 
 
 class Repository:
-    """A template on its branch main. `make` notes its arguments and the version it saw, then exits with `make_exit`."""
+    """A template on its branch main, with a `make` that exits as `make_exit` says."""
 
     def __init__(self, home: Path) -> None:
         self.path = home / "template"
@@ -38,9 +43,7 @@ class Repository:
 
     def make_exit(self, code: int) -> None:
         make = self.tools / "make"
-        make.write_text(
-            f'#!/bin/sh\necho "$*" > made-with\ngrep _template_version cookiecutter.json >> made-with\nexit {code}\n'
-        )
+        make.write_text(FAKE_MAKE + f"exit {code}\n")
         make.chmod(0o755)
 
     def environment(self) -> dict[str, str]:
@@ -51,6 +54,7 @@ class Repository:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,
             "PATH": f"{self.tools}:{os.environ['PATH']}",
+            "MAKEFLAGS": "w",  # as below `make release`
         }
 
     def git(self, *arguments: str) -> str:
@@ -110,10 +114,10 @@ def test_changelog_section_is_dated(repository: Repository) -> None:
     assert repository.at("0.1.0", "CHANGELOG.md") == CHANGELOG.replace("unreleased", date).strip()
 
 
-def test_tests_run_with_the_released_version(repository: Repository) -> None:
+def test_tests_run_with_the_released_version_as_from_a_shell(repository: Repository) -> None:
     repository.release("0.1.0")
 
-    assert (repository.path / "made-with").read_text() == 'test\n  "_template_version": "0.1.0"\n'
+    assert (repository.path / "made-with").read_text() == 'test \n  "_template_version": "0.1.0"\n'
 
 
 def test_only_the_version_changes_in_the_questions(repository: Repository) -> None:
