@@ -12,6 +12,7 @@ import pytest
 
 from commands import run, succeed
 from conftest import Render, commit, git
+from environments import without_project
 
 CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "UV_INDEX_URL")
 
@@ -86,4 +87,4 @@ def test_a_machine_without_python_is_told_what_is_missing(bare: dict[str, str], 
 def test_a_team_adds_targets_of_its_own(fresh: Render) -> None:
     service = fresh()
     (service / "project.mk").write_text(".PHONY: ours\nours:\n\t@echo ours\n", encoding="utf-8")
-    assert succeed("make", "ours", cwd=service) == "ours\n"
+    assert succeed("make", "ours", cwd=service, env=without_project()) == "ours\n"
