@@ -10,11 +10,9 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import logs
-from .health import Health, State
-from .metrics import Metrics
+from .metrics import METHODS, Metrics
 
 WELL_FORMED_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 access_log = logging.getLogger("chassis.access")
 
@@ -22,10 +20,9 @@ access_log = logging.getLogger("chassis.access")
 class Edge:
     """Wraps `app`: plain ASGI, because starlette's BaseHTTPMiddleware costs more than all of this."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, health: Health) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,30 +32,29 @@ class Edge:
         token = logs.request_id.set(request_id)
         root_path = scope.get("root_path", "")
         started = time.perf_counter()
-        status = 0
+        status = size = 0
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-                if self._health.state is State.DRAINING:
-                    message["headers"].append((b"connection", b"close"))
+            else:
+                size += len(message.get("body", b""))
             await send(message)
 
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            self._metrics.in_flight.dec()
-            self._account(scope, root_path, status or 500, time.perf_counter() - started)
+            self._metrics.in_flight -= 1
+            self._account(scope, root_path, status or 500, time.perf_counter() - started, size)
             logs.request_id.reset(token)
 
-    def _account(self, scope: Scope, root_path: str, status: int, seconds: float) -> None:
+    def _account(self, scope: Scope, root_path: str, status: int, seconds: float, size: int) -> None:
         route = route_template(scope, root_path)
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        self._metrics.requests.labels(method, route, status).inc()
-        self._metrics.duration.labels(method, route).observe(seconds)
+        self._metrics.observe(method, route, status, seconds, size)
         access_log.info(
             "%s %s %d",
             scope["method"],
