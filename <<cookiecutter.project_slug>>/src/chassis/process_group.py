@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -96,6 +97,10 @@ class ProcessGroup:
         path = self._folder / f"{self._name}.sock"
         path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(answer, path)
+
+    def disband(self) -> None:
+        """Remove what the group shares."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def families(self, local: Iterable[Metric]) -> list[Metric]:
         """Everything that the group knows: summed where it can be, by process where it cannot."""

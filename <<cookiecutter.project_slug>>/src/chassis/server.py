@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import signal
@@ -152,7 +153,11 @@ def _serve_as_worker(service: Service, settings: Settings, place: process_group.
 
     async def started() -> None:
         await group.join(service.metrics.local)
-        workers.follow_parent(lifeline, orphaned=lambda: signal.raise_signal(signal.SIGTERM))
+        workers.follow_parent(lifeline, orphaned=orphaned)
+
+    def orphaned() -> None:
+        atexit.register(group.disband)  # the parent cannot any more
+        signal.raise_signal(signal.SIGTERM)
 
     with lifeline:
         return _run(service, settings, listeners, started=started)
@@ -211,7 +216,8 @@ def _listen(host: str, port: int, variable: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        # Not error.strerror: it repeats the address.
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise PortTakenError(
             f"Cannot listen on {host}:{port}: {reason}. Set {variable} (0 takes a free one) or APP_HOST."
         ) from error

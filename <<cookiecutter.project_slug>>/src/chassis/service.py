@@ -157,12 +157,18 @@ class _Front:
 
 
 def service_version(name: str) -> str:
-    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source."""
+    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source.
+
+    "unknown" where there is neither: no reason not to start.
+    """
     try:
         return version(name)
     except PackageNotFoundError:
         pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    try:
         return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        return "unknown"
 
 
 def chassis_version() -> str:

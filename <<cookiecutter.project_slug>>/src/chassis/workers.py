@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -78,6 +77,7 @@ class Supervisor:
         self._listeners = listeners
         self._count = settings.web_concurrency
         self._folder = folder
+        self._group = ProcessGroup(folder, PARENT)
         self._deadline = deadline
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -95,7 +95,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, self._signalled, sig)
-        await ProcessGroup(self._folder, PARENT).join(lambda: [*self._registry.collect(), *unsummed(REGISTRY)])
+        await self._group.join(lambda: [*self._registry.collect(), *unsummed(REGISTRY)])
         keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self._count)]
         await self._stopping.wait()
         _, late = await asyncio.wait(keepers, timeout=self._deadline)
@@ -112,7 +112,7 @@ class Supervisor:
     def _signalled(self, sig: int) -> None:
         if self._stopping.is_set():
             self._send(signal.SIGKILL)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._group.disband()
             os._exit(128 + sig)
         self._stop()
 
