@@ -26,6 +26,7 @@ from . import process_group
 from .health import State
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OPENMETRICS = "application/openmetrics-text"
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 Request_ = tuple[str, str, int]
@@ -128,10 +129,8 @@ class Metrics:
 
 
 def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
-    try:
-        return choose_encoder(accept)
-    except ValueError:  # a version that is no version
-        return choose_encoder("")
+    # The whole header is not handed on: prometheus_client raises TypeError for a version that is no number.
+    return choose_encoder(OPENMETRICS if OPENMETRICS in accept else "")
 
 
 def _distinct(families: Iterable[Metric]) -> list[Metric]:
