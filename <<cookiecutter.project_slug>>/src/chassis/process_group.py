@@ -86,7 +86,7 @@ class ProcessGroup:
         self._name = name
 
     async def join(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        """Tell the others what `collect` returns, whenever they ask, until the event loop ends."""
+        """Tell the others what `collect` returns, whenever they ask."""
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
@@ -97,6 +97,10 @@ class ProcessGroup:
         path = self._folder / f"{self._name}.sock"
         path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(answer, path)
+
+    def leave(self) -> None:
+        """Answer no more."""
+        self._server.close()
 
     def disband(self) -> None:
         """Remove what the group shares."""

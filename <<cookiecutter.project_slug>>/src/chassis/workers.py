@@ -106,6 +106,7 @@ class Supervisor:
             await asyncio.wait(late)
         for keeper in keepers:
             keeper.result()
+        self._group.leave()
         log.info("stopped")
         return self._exit_code
 
