@@ -4,8 +4,9 @@ The template owns this package and every service has the same bytes: a change ma
 rollup. `__all__` is all that a team's code may rely on.
 """
 
-from .health import Check
-from .service import Resource, Service
+from .checks import Check
+from .lifecycle import Background, Resource
+from .service import Service
 from .settings import Settings
 
-__all__ = ["Check", "Resource", "Service", "Settings"]
+__all__ = ["Background", "Check", "Resource", "Service", "Settings"]

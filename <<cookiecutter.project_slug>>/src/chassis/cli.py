@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,12 @@ class BadSettingsError(click.ClickException):
     exit_code = 2
 
 
+class CannotStartError(click.ClickException):
+    """Printed by click; exit code 2: what must be mended is the command or its settings."""
+
+    exit_code = 2
+
+
 def command_line(service: Service) -> click.Group:
     """The commands of `service`."""
 
@@ -35,11 +42,11 @@ def command_line(service: Service) -> click.Group:
         try:
             settings = load(service.settings)
             logs.configure(settings)
-            serve(service.app(settings), settings=settings, health=service.health)
+            sys.exit(serve(service, settings=settings))
         except SettingsError as error:
             raise BadSettingsError("\n  ".join(["The settings are wrong.", *error.problems])) from error
         except PortTakenError as error:
-            raise click.ClickException(str(error)) from error
+            raise CannotStartError(str(error)) from error
 
     @commands.command("version")
     def version_command() -> None:

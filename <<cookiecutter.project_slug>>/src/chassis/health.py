@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-Check = Callable[[], Awaitable[object]]
-"""Returns if a backing service can be used, raises if it cannot."""
+from .checks import OK, Check, Checks
 
 
 class State(StrEnum):
@@ -23,12 +23,41 @@ class State(StrEnum):
 
 
 class Health:
-    """The application's state and the three probes that tell of it."""
+    """The application's state and the three probes that tell of it.
 
-    def __init__(self, *, checks: Mapping[str, Check], timeout: float = 2.0) -> None:
-        self.state = State.STARTING
-        self._checks = checks
-        self._timeout = timeout
+    :param checks: what must work for the service to be ready, by name.
+    :param announce: called with every new state.
+    """
+
+    def __init__(
+        self, *, checks: Mapping[str, Check] | None = None, announce: Callable[[State], None] = lambda state: None
+    ) -> None:
+        self.checks = Checks(checks or {})
+        self._announce = announce
+        self._state = State.STARTING
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def start(self, resources: Mapping[str, object]) -> None:
+        """Begin a life: checks will be given `resources`. A drain that came first stays."""
+        self.checks.reset(resources)
+        if self._state is State.STOPPED:
+            self._move(State.STARTING)
+
+    def ready(self) -> None:
+        """The start is over. Too late for an application that was told to end meanwhile."""
+        if self._state is State.STARTING:
+            self._move(State.READY)
+
+    def drain(self) -> None:
+        """Want no more traffic, from now on."""
+        self._move(State.DRAINING)
+
+    def stop(self) -> None:
+        """Nothing is served any more."""
+        self._move(State.STOPPED)
 
     async def livez(self, request: Request) -> JSONResponse:
         """GET /livez: the process answers. Never depends on a backing service, or a restart would be its cure."""
@@ -36,21 +65,29 @@ class Health:
 
     async def startupz(self, request: Request) -> JSONResponse:
         """GET /startupz: the start is over."""
-        started = self.state is not State.STARTING
-        return JSONResponse({"status": self.state}, status_code=200 if started else 503)
+        return self._answer(self._state is not State.STARTING)
 
     async def readyz(self, request: Request) -> JSONResponse:
         """GET /readyz: the application wants traffic, and everything that it needs for it can be used."""
-        results = dict(zip(self._checks, await asyncio.gather(*map(self._run, self._checks.values())), strict=True))
-        ready = self.state is State.READY and all(result == "ok" for result in results.values())
-        return JSONResponse({"status": self.state, "checks": results}, status_code=200 if ready else 503)
+        if self._state is not State.READY:  # the answer is no, whatever the backing services say
+            return self._answer(False)
+        results = await self.checks.results()
+        # The state may have changed while the checks ran.
+        ready = self._state is State.READY and all(result == OK for result in results.values())
+        return self._answer(ready, checks=results)
 
-    async def _run(self, check: Check) -> str:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await check()
-        except TimeoutError:
-            return f"no answer in {self._timeout:g} s"
-        except Exception as error:
-            return type(error).__name__  # the message may hold an address or a password
-        return "ok"
+    def collect(self) -> Iterable[Metric]:
+        """The last result of every check, for Prometheus."""
+        family = GaugeMetricFamily(
+            "app_check_up", "Whether the last check of a backing service passed.", labels=["check"]
+        )
+        for name, result in self.checks.last.items():
+            family.add_metric([name], result == OK)
+        return [family]
+
+    def _move(self, state: State) -> None:
+        self._state = state
+        self._announce(state)
+
+    def _answer(self, good: bool, **detail: object) -> JSONResponse:
+        return JSONResponse({"status": self._state, **detail}, status_code=200 if good else 503)

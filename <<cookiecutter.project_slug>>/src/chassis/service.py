@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .api_docs import serve_api_docs
+from .checks import Check
 from .edge import Edge
-from .health import Check, Health, State
+from .event_loop import lag_observed
+from .health import Health
+from .lifecycle import Background, CloseError, Resource, StartError, opened
 from .metrics import Metrics
 from .settings import Settings, load
 
 log = logging.getLogger(__name__)
 
-Resource = Callable[[Any], AbstractAsyncContextManager[object]]
-"""Opens something for as long as the service runs, given its settings: a pool, a client."""
+RESERVED = {"settings", "background"}
 
 
 class Service:
@@ -35,7 +38,10 @@ class Service:
     :param settings: the team's settings class.
     :param routers: the team's endpoints.
     :param resources: opened in this order at start and closed in reverse; each is ``request.state.<name>``.
-    :param checks: what must work for the service to be ready, by name.
+    :param checks: what must work for the service to be ready, by name; each is given what ``request.state`` holds.
+    :param collectors: the team's own collectors for Prometheus. Plain counters and the like need none of this.
+
+    Handlers start work that outlives the response with ``request.state.background.spawn(...)``.
     """
 
     def __init__(
@@ -46,21 +52,28 @@ class Service:
         routers: Sequence[APIRouter] = (),
         resources: Mapping[str, Resource] | None = None,
         checks: Mapping[str, Check] | None = None,
+        collectors: Iterable[Collector] = (),
     ) -> None:
         self.package = package
         self.settings = settings
         self.routers = routers
         self.resources = dict(resources or {})
-        self.health = Health(checks=dict(checks or {}))
-        self.metrics = Metrics()
+        if taken := RESERVED & self.resources.keys():
+            raise ValueError(f"A resource cannot be called {taken.pop()!r}: the chassis uses that name itself.")
+        self.metrics = Metrics(collectors=collectors)
+        self.health = Health(checks=checks, announce=self.metrics.state.state)
+        self.metrics.of_process.register(self.health)
 
     def app(self, settings: Settings | None = None) -> ASGIApp:
         """The ASGI application; reads the settings unless given some."""
         settings = settings or load(self.settings)
+        self.health.checks.timeout, self.health.checks.fresh_for = settings.check_seconds, settings.ready_cache_seconds
+        release = service_version(settings.name)
+        self.metrics.info.info({"version": release, "commit": settings.commit, "chassis_version": chassis_version()})
         api = FastAPI(
             title=settings.title or settings.name,
             description=settings.description,
-            version=service_version(settings.name),
+            version=release,
             lifespan=lambda _: self._lifespan(settings),
             docs_url=None,
             redoc_url=None,
@@ -73,14 +86,21 @@ class Service:
         if settings.docs:
             serve_api_docs(api)
         return _Front(
-            Edge(api, metrics=self.metrics, health=self.health),
+            Edge(api, metrics=self.metrics),
             [
                 Route("/livez", self.health.livez),
                 Route("/startupz", self.health.startupz),
                 Route("/readyz", self.health.readyz),
-                Route("/metrics", self.metrics.endpoint),
+                *([] if settings.admin_port else self._admin_routes()),
             ],
         )
+
+    def admin_app(self) -> ASGIApp:
+        """What is served on the port of its own, where there is one."""
+        return Starlette(routes=self._admin_routes())
+
+    def _admin_routes(self) -> list[Route]:
+        return [Route("/metrics", self.metrics.endpoint)]
 
     def main(self) -> None:
         """Run the command line and exit."""
@@ -90,14 +110,21 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, settings: Settings) -> AsyncIterator[dict[str, object]]:
+        self.health.start({})
+        # Left in reverse: background work first, then the resources, and what tells of all that last.
         async with contextlib.AsyncExitStack() as stack:
-            state: dict[str, object] = {"settings": settings}
-            for name, resource in self.resources.items():
-                state[name] = await stack.enter_async_context(resource(settings))
-            self.health.state = State.READY
+            stack.enter_context(lag_observed(self.metrics.loop_lag.observe))
+            background = Background()
+            given = await stack.enter_async_context(opened(self.resources, settings, seconds=settings.resource_seconds))
+            state = {"settings": settings, "background": background, **given}
+            stack.push_async_callback(background.finish, settings.background_seconds)
+            self.health.start(state)
+            self.health.ready()
             log.info("ready")
-            yield state
-            self.health.state = State.STOPPED
+            try:
+                yield state
+            finally:
+                self.health.stop()
         log.info("stopped")
 
 
@@ -109,17 +136,50 @@ class _Front:
         self._routes = {route.path: route for route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
         await (route.handle if route else self._app)(scope, receive, send)
 
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Here and not in the server, so that what goes wrong is told once, and whatever the server.
+        try:
+            await self._app(scope, receive, send)
+        except StartError as error:
+            log.error("%s", error, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+            raise
+        except CloseError:
+            raise  # was told where it happened
+        except Exception:
+            log.exception("the start or the end failed")
+            raise
+
 
 def service_version(name: str) -> str:
-    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source."""
+    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source.
+
+    "unknown" where there is neither: no reason not to start.
+    """
     try:
         return version(name)
     except PackageNotFoundError:
         pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    try:
         return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        return "unknown"
+
+
+def chassis_version() -> str:
+    """The first digits of a hash over this package's source: equal in services that have the same chassis.
+
+    Not a number that somebody must remember to raise: it changes with the code and with nothing else.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def refuse_foreign_chassis(package: str) -> None:

@@ -12,7 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "APP_"
 # Variables that platforms set by these names; APP_PORT wins over PORT.
-USUAL_NAMES = {"PORT": "port", "LOG_LEVEL": "log_level"}
+USUAL_NAMES = {
+    "PORT": "port",
+    "LOG_LEVEL": "log_level",
+    "WEB_CONCURRENCY": "web_concurrency",
+    "ADMIN_PORT": "admin_port",
+}
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
 Layer = tuple[str, dict[str, Any]]
@@ -52,6 +57,25 @@ class Settings(BaseModel):
     shutdown_seconds: Annotated[
         int, Field(gt=0, description="How long requests in flight may take after that, before they are cancelled.")
     ] = 20
+    background_seconds: Annotated[
+        float, Field(gt=0, description="How long background work may take after that, before it is cancelled.")
+    ] = 10
+    resource_seconds: Annotated[
+        float, Field(gt=0, description="How long opening a resource at the start may take, and closing it at the end.")
+    ] = 10
+    check_seconds: Annotated[
+        float, Field(gt=0, description="How long a readiness check of a backing service may take.")
+    ] = 2
+    ready_cache_seconds: Annotated[
+        float, Field(ge=0, description="How long the results of readiness checks are good for.")
+    ] = 1
+    web_concurrency: Annotated[
+        int, Field(ge=1, le=256, description="Processes that serve; more than one where no orchestrator starts more.")
+    ] = 1
+    admin_port: Annotated[
+        int, Field(ge=0, le=65535, description="A port of its own for /metrics; 0 serves it on the main port.")
+    ] = 0
+    commit: Annotated[str, Field(description="The commit that this was built from, shown in app_info.")] = "unknown"
 
 
 def load(model: type[AnySettings], *, environ: Mapping[str, str] | None = None) -> AnySettings:

@@ -1,5 +1,5 @@
-import asyncio
 import json
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -9,42 +9,70 @@ from chassis.health import Health, State
 REQUEST = Request({"type": "http", "headers": []})
 
 
-async def fine() -> None:
+async def fine(given: Any) -> None:
     pass
 
 
-async def broken() -> None:
+async def broken(given: Any) -> None:
     raise ConnectionError("postgresql://user:password@host is down")
 
 
-async def hanging() -> None:
-    await asyncio.sleep(60)
+def ready(**checks: Any) -> Health:
+    health = Health(checks=checks)
+    health.ready()
+    return health
 
 
 @pytest.mark.anyio
 async def test_alive_whatever_the_state() -> None:
     health = Health(checks={"database": broken})
     assert (await health.livez(REQUEST)).status_code == 200
+    health.stop()
+    assert (await health.livez(REQUEST)).status_code == 200
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("state", "started", "ready"), [("starting", 503, 503), ("ready", 200, 200), ("draining", 200, 503)]
+    ("moves", "started", "ready"),
+    [([], 503, 503), (["ready"], 200, 200), (["ready", "drain"], 200, 503), (["drain", "ready"], 200, 503)],
 )
-async def test_the_state_decides(state: str, started: int, ready: int) -> None:
+async def test_the_state_decides(moves: list[str], started: int, ready: int) -> None:
     health = Health(checks={"database": fine})
-    health.state = State(state)
+    for move in moves:
+        getattr(health, move)()
     assert (await health.startupz(REQUEST)).status_code == started
     assert (await health.readyz(REQUEST)).status_code == ready
 
 
 @pytest.mark.anyio
 async def test_not_ready_while_a_check_fails_and_no_secret_in_the_answer() -> None:
-    health = Health(checks={"database": broken, "queue": hanging, "cache": fine}, timeout=0.05)
-    health.state = State.READY
-    response = await health.readyz(REQUEST)
+    response = await ready(database=broken, cache=fine).readyz(REQUEST)
     assert response.status_code == 503
     assert json.loads(bytes(response.body)) == {
         "status": "ready",
-        "checks": {"database": "ConnectionError", "queue": "no answer in 0.05 s", "cache": "ok"},
+        "checks": {"database": "ConnectionError", "cache": "ok"},
     }
+
+
+@pytest.mark.anyio
+async def test_no_check_is_run_by_one_that_wants_no_traffic_anyway() -> None:
+    health = ready(database=broken)
+    health.drain()
+    assert json.loads(bytes((await health.readyz(REQUEST)).body)) == {"status": "draining"}
+
+
+def test_every_state_is_announced_and_a_second_life_begins_at_the_start() -> None:
+    states: list[State] = []
+    health = Health(announce=states.append)
+    for move in (health.ready, health.drain, health.stop):
+        move()
+    health.start({})
+    assert states == ["ready", "draining", "stopped", "starting"]
+
+
+@pytest.mark.anyio
+async def test_the_last_results_are_a_metric() -> None:
+    health = ready(database=broken, cache=fine)
+    await health.readyz(REQUEST)
+    (family,) = health.collect()
+    assert {sample.labels["check"]: sample.value for sample in family.samples} == {"database": 0, "cache": 1}

@@ -1,0 +1,119 @@
+"""The life of what a service opens: resources and background work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+Resource = Callable[[Any], AbstractAsyncContextManager[object]]
+"""Opens something for as long as the service runs, given its settings: a pool, a client."""
+
+log = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The service cannot start, for a reason that one sentence tells."""
+
+
+class CloseError(Exception):
+    """Something did not close as it should have. It was logged, and the rest was closed."""
+
+
+class Background:
+    """Work that goes on after the response, and that the shutdown waits for.
+
+    For work that ends by itself; what runs for as long as the service belongs into a resource.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Start `work`. An exception in it is logged. Raises RuntimeError once the shutdown has waited for all."""
+        if self._closed:
+            work.close()
+            raise RuntimeError("The service is ending: no background work can start any more.")
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until all is done, also what it started meanwhile; cancel what is not done in `seconds`.
+
+        Raises CloseError if something had to be cancelled.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            log.error("background work was cancelled: %d not done in %g s", len(self._tasks), seconds)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=1)
+            raise CloseError("background work") from None
+        finally:
+            self._closed = True
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("background work failed: %s", task.get_coro(), exc_info=error)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    resources: Mapping[str, Resource], settings: object, *, seconds: float
+) -> AsyncIterator[dict[str, object]]:
+    """Open `resources` in their order, and close them in reverse.
+
+    :param seconds: how long opening or closing one may take.
+
+    Yields what they gave, by name. Raises StartError naming the one that cannot be opened, and CloseError when at
+    least one did not close; all the others are closed in both cases.
+    """
+    managers: dict[str, AbstractAsyncContextManager[object]] = {}
+    given: dict[str, object] = {}
+    unclosed: list[str] = []
+    try:
+        for name, resource in resources.items():
+            manager, given[name] = await _open(name, resource, settings, seconds)
+            managers[name] = manager
+        yield given
+    finally:
+        for name, manager in reversed(managers.items()):
+            if not await _close(name, manager, seconds):
+                unclosed.append(name)
+    if unclosed:
+        raise CloseError(", ".join(unclosed))
+
+
+async def _open(
+    name: str, resource: Resource, settings: object, seconds: float
+) -> tuple[AbstractAsyncContextManager[object], object]:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            manager = resource(settings)
+            return manager, await manager.__aenter__()
+    except Exception as error:
+        reason = f"no answer in {seconds:g} s" if limit.expired() else f"{type(error).__name__}: {error}"
+        raise StartError(f"Cannot start: the resource {name!r} could not be opened: {reason}") from error
+
+
+async def _close(name: str, manager: AbstractAsyncContextManager[object], seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            await manager.__aexit__(None, None, None)
+    except Exception as error:
+        reason = f"not done in {seconds:g} s" if limit.expired() else f"{type(error).__name__}: {error}"
+        log.error("resource %s did not close: %s", name, reason, exc_info=log.isEnabledFor(logging.DEBUG))
+        return False
+    return True
