@@ -4,8 +4,11 @@ The template owns this package and every service has the same bytes: a change ma
 rollup. `__all__` is all that a team's code may rely on.
 """
 
+from .client import HttpClient, http_client
+from .errors import ProblemError
 from .health import Check
+from .openapi import problems
 from .service import Resource, Service
 from .settings import Settings
 
-__all__ = ["Check", "Resource", "Service", "Settings"]
+__all__ = ["Check", "HttpClient", "ProblemError", "Resource", "Service", "Settings", "http_client", "problems"]

@@ -9,9 +9,10 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import logs
+from . import errors, logs
 from .health import Health, State
 from .metrics import Metrics
+from .security import StaticHeaders
 
 WELL_FORMED_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -22,8 +23,9 @@ access_log = logging.getLogger("chassis.access")
 class Edge:
     """Wraps `app`: plain ASGI, because starlette's BaseHTTPMiddleware costs more than all of this."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, health: Health) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, health: Health, headers: StaticHeaders) -> None:
         self._app = app
+        self._headers = headers
         self._metrics = metrics
         self._health = health
 
@@ -41,7 +43,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                message["headers"] = self._headers.added_to(message.get("headers", ()))
+                message["headers"].append((b"x-request-id", request_id.encode()))
                 if self._health.state is State.DRAINING:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
@@ -49,6 +52,8 @@ class Edge:
         self._metrics.in_flight.inc()
         try:
             await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            await errors.last_resort(error, started=status > 0, scope=scope, receive=receive, send=send_with_headers)
         finally:
             self._metrics.in_flight.dec()
             self._account(scope, root_path, status or 500, time.perf_counter() - started)

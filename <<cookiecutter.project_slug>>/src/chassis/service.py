@@ -9,23 +9,31 @@ import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
 from pathlib import Path
-from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .api_docs import serve_api_docs
 from .edge import Edge
+from .errors import handle
 from .health import Check, Health, State
 from .metrics import Metrics
+from .openapi import Api
+from .rate_limit import Key, client_address
+from .security import StaticHeaders, headers
 from .settings import Settings, load
+from .stack import stack
 
 log = logging.getLogger(__name__)
 
-Resource = Callable[[Any], AbstractAsyncContextManager[object]]
-"""Opens something for as long as the service runs, given its settings: a pool, a client."""
+Resource = Callable[..., AbstractAsyncContextManager[object]]
+"""Opens something for as long as the service runs, given its settings: a pool, a client.
+
+One that has a parameter `registry` is also given the CollectorRegistry for metrics of its own.
+"""
 
 
 class Service:
@@ -36,6 +44,7 @@ class Service:
     :param routers: the team's endpoints.
     :param resources: opened in this order at start and closed in reverse; each is ``request.state.<name>``.
     :param checks: what must work for the service to be ready, by name.
+    :param rate_limit_key: whom a request counts for, given its ASGI scope: by default its address; None for nobody.
     """
 
     def __init__(
@@ -46,18 +55,20 @@ class Service:
         routers: Sequence[APIRouter] = (),
         resources: Mapping[str, Resource] | None = None,
         checks: Mapping[str, Check] | None = None,
+        rate_limit_key: Key = client_address,
     ) -> None:
         self.package = package
         self.settings = settings
         self.routers = routers
         self.resources = dict(resources or {})
+        self.rate_limit_key = rate_limit_key
         self.health = Health(checks=dict(checks or {}))
         self.metrics = Metrics()
 
     def app(self, settings: Settings | None = None) -> ASGIApp:
         """The ASGI application; reads the settings unless given some."""
         settings = settings or load(self.settings)
-        api = FastAPI(
+        api = Api(
             title=settings.title or settings.name,
             description=settings.description,
             version=service_version(settings.name),
@@ -68,12 +79,18 @@ class Service:
             # FastAPI traces by itself as soon as a library sets a global provider.
             telemetry={"tracing": False, "metrics": False},
         )
+        handle(api)
         for router in self.routers:
             api.include_router(router)
         if settings.docs:
             serve_api_docs(api)
         return _Front(
-            Edge(api, metrics=self.metrics, health=self.health),
+            Edge(
+                stack(api, settings, rate_limit_key=self.rate_limit_key),
+                metrics=self.metrics,
+                health=self.health,
+                headers=StaticHeaders(headers(settings)),
+            ),
             [
                 Route("/livez", self.health.livez),
                 Route("/startupz", self.health.startupz),
@@ -90,15 +107,20 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, settings: Settings) -> AsyncIterator[dict[str, object]]:
-        async with contextlib.AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as exits:
             state: dict[str, object] = {"settings": settings}
             for name, resource in self.resources.items():
-                state[name] = await stack.enter_async_context(resource(settings))
+                state[name] = await exits.enter_async_context(self._opened(resource, settings))
             self.health.state = State.READY
             log.info("ready")
             yield state
             self.health.state = State.STOPPED
         log.info("stopped")
+
+    def _opened(self, resource: Resource, settings: Settings) -> AbstractAsyncContextManager[object]:
+        if "registry" in signature(resource).parameters:
+            return resource(settings, registry=self.metrics.registry)
+        return resource(settings)
 
 
 class _Front:
