@@ -34,13 +34,13 @@ class ProblemError(Exception):
 
     The class says what is always the same, its annotations name the members that an occurrence adds::
 
-        class OutOfStock(ProblemError):
+        class OutOfStockError(ProblemError):
             status = 409
             title = "Out of stock"
             type = "/problems/out-of-stock"
             left: int
 
-        raise OutOfStock("Only 2 are left.", left=2)
+        raise OutOfStockError("Only 2 are left.", left=2)
 
     :cvar status: the HTTP status, 400 to 599.
     :cvar title: what kind of problem this is, for people; by default the status' own phrase.
