@@ -22,6 +22,7 @@ Key = Callable[[Scope], str | None]
 # draft-ietf-httpapi-ratelimit-headers-10
 EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 POLICY = "default"
+ROUNDING = 1e-6  # of a token
 
 
 def client_address(scope: Scope) -> str | None:
@@ -67,8 +68,8 @@ class Buckets:
         """
         full_at = max(self._full_at.get(key, now), now) + self._interval
         left = (now + self._window - full_at) / self._interval
-        if left < -1e-9:
-            return left, full_at - self._interval
+        if left < -ROUNDING:
+            full_at -= self._interval
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._most:
@@ -93,14 +94,14 @@ class RateLimit:
             return
         now = time.monotonic()
         left, full_at = self._buckets.take(key, now)
-        limit = (b"ratelimit", b'"%s";r=%d;t=%d' % (POLICY.encode(), max(left + 1e-9, 0), math.ceil(full_at - now)))
+        limit = (b"ratelimit", b'"%s";r=%d;t=%d' % (POLICY.encode(), max(left + ROUNDING, 0), math.ceil(full_at - now)))
 
         async def send_telling(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), self._policy, limit]
             await send(message)
 
-        refused = left < -1e-9
+        refused = left < -ROUNDING
         await (self._refusal(scope, -left * self._interval) if refused else self._app)(scope, receive, send_telling)
 
     def _refusal(self, scope: Scope, seconds: float) -> ProblemResponse:

@@ -53,7 +53,7 @@ class Settings(BaseModel):
         int, Field(gt=0, description="How long requests in flight may take after that, before they are cancelled.")
     ] = 20
     response_headers: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[\w-]+$")], Annotated[str, Field(pattern=r"^[ -~]*$")]],
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Annotated[str, Field(pattern=r"^[ -~]*$")]],
         Field(description="Headers of every response, over the chassis' security headers; an empty one is left out."),
     ] = {}
     hsts_seconds: Annotated[
