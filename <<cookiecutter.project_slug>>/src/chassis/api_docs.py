@@ -62,8 +62,11 @@ def serve_api_docs(app: FastAPI) -> None:
         return Response(START, media_type="text/javascript", headers=REVALIDATE)
 
     async def asset(request: Request) -> Response:
+        # In one piece: starlette's answer to a wrong Range would be no problem+json.
+        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
         response = await files.get_response(request.url.path.rpartition("/")[2], request.scope)
         response.headers.update(REVALIDATE)
+        del response.headers["accept-ranges"]
         return response
 
     app.add_route("/docs", page, include_in_schema=False)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import PydanticSerializationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -159,6 +160,13 @@ async def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
     return ProblemResponse(request.scope, CLIENT_LEFT, "The client closed the connection.")
 
 
+async def on_unencodable(request: Request, error: UnicodeEncodeError | PydanticSerializationError) -> Response:
+    """Answer a lone surrogate that came in as JSON ("\\ud800" is valid there) and cannot go anywhere as UTF-8: 400."""
+    if "surrogates not allowed" not in str(error):
+        raise error
+    return ProblemResponse(request.scope, 400, "A text in the request has half a character: a lone surrogate.")
+
+
 async def on_failure(request: Request, error: Exception) -> Response:
     """Answer what nobody caught. Says nothing of it; `last_resort` logs it."""
     return failure(request.scope)
@@ -217,6 +225,8 @@ def handle(api: FastAPI) -> None:
         HTTPException: on_http_exception,
         RequestValidationError: on_invalid_request,
         ClientDisconnect: on_disconnect,
+        UnicodeEncodeError: on_unencodable,
+        PydanticSerializationError: on_unencodable,
         Exception: on_failure,
     }
     for kind, handler in handlers.items():

@@ -1,5 +1,6 @@
 """Drives an ASGI application by hand, where a test needs what a client cannot do."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -27,19 +28,23 @@ def scope(path: str = "/", *, method: str = "GET", headers: Iterable[tuple[bytes
 async def call(app: ASGIApp, request: Scope, body: AsyncIterator[bytes] | Iterable[bytes] = ()) -> list[Message]:
     """Send a request whose body comes in pieces. Returns the messages of the response."""
     sent: list[Message] = []
-    pieces = body if isinstance(body, AsyncIterator) else _pieces(body)
+    messages = _messages(body if isinstance(body, AsyncIterator) else _pieces(body))
 
     async def receive() -> Message:
-        try:
-            return {"type": "http.request", "body": await anext(pieces), "more_body": True}
-        except StopAsyncIteration:
-            return {"type": "http.request", "body": b"", "more_body": False}
+        return await anext(messages)
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     await app(request, receive, send)
     return sent
+
+
+async def _messages(body: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    async for piece in body:
+        yield {"type": "http.request", "body": piece, "more_body": True}
+    yield {"type": "http.request", "body": b"", "more_body": False}
+    await asyncio.Event().wait()  # the client stays
 
 
 async def _pieces(body: Iterable[bytes]) -> AsyncIterator[bytes]:
