@@ -5,8 +5,21 @@ rollup. `__all__` is all that a team's code may rely on.
 """
 
 from .checks import Check
+from .client import HttpClient, http_client
+from .errors import ProblemError
 from .lifecycle import Background, Resource
+from .openapi import problems
 from .service import Service
 from .settings import Settings
 
-__all__ = ["Background", "Check", "Resource", "Service", "Settings"]
+__all__ = [
+    "Background",
+    "Check",
+    "HttpClient",
+    "ProblemError",
+    "Resource",
+    "Service",
+    "Settings",
+    "http_client",
+    "problems",
+]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
 
 ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
 # Addresses are relative, so that the page works behind a proxy that strips a prefix.
@@ -28,24 +29,48 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
-# A file of its own and not part of the page, so that a Content-Security-Policy need not allow inline scripts.
-START = 'SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true });\n'
+# A file of its own and not part of the page, so that a Content-Security-Policy need not allow inline scripts. Where the
+# document names no server, requests go to where the page is: a proxy may have stripped a prefix from its address.
+START = """fetch("openapi.json")
+  .then((answer) => answer.json())
+  .then((spec) => {
+    spec.servers ??= [{ url: new URL(".", location.href).href.replace(/\\/$/, "") }];
+    SwaggerUIBundle({ spec, dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
+  });
+"""
+# Swagger UI styles elements in its markup and carries its icons as data. Nothing else comes from elsewhere.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# A browser asks each time and mostly hears 304: an upgrade shows at once.
+REVALIDATE = {"cache-control": "no-cache"}
 
 
 def serve_api_docs(app: FastAPI) -> None:
     """Add GET /docs and what the page needs to `app`."""
-    static = _static_files()
+    files = StaticFiles(directory=_static_files())
 
     async def page(request: Request) -> Response:
-        return HTMLResponse(PAGE.format(title=escape(app.title)))
+        headers = {**REVALIDATE, "content-security-policy": POLICY}
+        return HTMLResponse(PAGE.format(title=escape(app.title)), headers=headers)
+
+    async def slash(request: Request) -> Response:
+        return RedirectResponse("../docs", 308)  # starlette's own would leave out a prefix that a proxy has stripped
 
     async def start(request: Request) -> Response:
-        return Response(START, media_type="text/javascript")
+        return Response(START, media_type="text/javascript", headers=REVALIDATE)
 
     async def asset(request: Request) -> Response:
-        return FileResponse(static / request.url.path.rpartition("/")[2])
+        # In one piece: starlette's answer to a wrong Range would be no problem+json.
+        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+        response = await files.get_response(request.url.path.rpartition("/")[2], request.scope)
+        response.headers.update(REVALIDATE)
+        del response.headers["accept-ranges"]
+        return response
 
     app.add_route("/docs", page, include_in_schema=False)
+    app.add_route("/docs/", slash, include_in_schema=False)
     app.add_route("/docs/start.js", start, include_in_schema=False)
     for name in ASSETS:
         app.add_route(f"/docs/{name}", asset, include_in_schema=False)

@@ -1,4 +1,4 @@
-"""What is known of the request that is being answered: the ids that its lines in the log, its calls and its tasks bear."""
+"""The ids of the request that is being answered: its lines in the log, its calls and its tasks bear them."""
 
 from __future__ import annotations
 

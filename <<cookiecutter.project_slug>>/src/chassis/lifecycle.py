@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-Resource = Callable[[Any], AbstractAsyncContextManager[object]]
-"""Opens something for as long as the service runs, given its settings: a pool, a client."""
+Resource = Callable[..., AbstractAsyncContextManager[object]]
+"""Opens something for as long as the service runs, given its settings: a pool, a client.
+
+One that has a parameter `registry` is also given the CollectorRegistry for metrics of its own.
+"""
 
 log = logging.getLogger(__name__)
 

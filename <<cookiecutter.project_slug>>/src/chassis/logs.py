@@ -125,9 +125,7 @@ def apply_file(path: Path) -> None:
         raise LogConfigError(f"The logging configuration {path} cannot be used: {error}.") from error
 
 
-def _log_uncaught(
-    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
-) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         return
     logging.getLogger("uncaught").critical("uncaught %s", kind.__name__, exc_info=(kind, error or kind(), traceback))

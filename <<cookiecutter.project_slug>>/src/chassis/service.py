@@ -8,23 +8,31 @@ import logging
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from . import access
 from .api_docs import serve_api_docs
 from .checks import Check
 from .edge import Edge
+from .errors import handle
 from .event_loop import lag_observed
 from .health import Health
 from .lifecycle import Background, CloseError, Resource, StartError, opened
 from .metrics import Metrics
+from .openapi import Api
+from .rate_limit import Key, client_address
+from .security import StaticHeaders, headers
 from .settings import Settings, load
+from .stack import stack
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +48,7 @@ class Service:
     :param resources: opened in this order at start and closed in reverse; each is ``request.state.<name>``.
     :param checks: what must work for the service to be ready, by name; each is given what ``request.state`` holds.
     :param collectors: the team's own collectors for Prometheus. Plain counters and the like need none of this.
+    :param rate_limit_key: whom a request counts for, given its ASGI scope: by default its address; None for nobody.
 
     Handlers start work that outlives the response with ``request.state.background.spawn(...)``.
     """
@@ -53,10 +62,12 @@ class Service:
         resources: Mapping[str, Resource] | None = None,
         checks: Mapping[str, Check] | None = None,
         collectors: Iterable[Collector] = (),
+        rate_limit_key: Key = client_address,
     ) -> None:
         self.package = package
         self.settings = settings
         self.routers = routers
+        self.rate_limit_key = rate_limit_key
         self.resources = dict(resources or {})
         if taken := RESERVED & self.resources.keys():
             raise ValueError(f"A resource cannot be called {taken.pop()!r}: the chassis uses that name itself.")
@@ -70,7 +81,7 @@ class Service:
         self.health.checks.timeout, self.health.checks.fresh_for = settings.check_seconds, settings.ready_cache_seconds
         release = service_version(settings.name)
         self.metrics.info.info({"version": release, "commit": settings.commit, "chassis_version": chassis_version()})
-        api = FastAPI(
+        api = Api(
             title=settings.title or settings.name,
             description=settings.description,
             version=release,
@@ -81,12 +92,19 @@ class Service:
             # FastAPI traces by itself as soon as a library sets a global provider.
             telemetry={"tracing": False, "metrics": False},
         )
+        handle(api)
         for router in self.routers:
             api.include_router(router)
         if settings.docs:
             serve_api_docs(api)
         return _Front(
-            Edge(api, metrics=self.metrics),
+            Edge(
+                stack(api, settings, rate_limit_key=self.rate_limit_key),
+                metrics=self.metrics,
+                headers=StaticHeaders(headers(settings)),
+                access_log=access.through_logging,
+                tracing=None,
+            ),
             [
                 Route("/livez", self.health.livez),
                 Route("/startupz", self.health.startupz),
@@ -115,7 +133,9 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(lag_observed(self.metrics.loop_lag.observe))
             background = Background()
-            given = await stack.enter_async_context(opened(self.resources, settings, seconds=settings.resource_seconds))
+            given = await stack.enter_async_context(
+                opened(self._resources(), settings, seconds=settings.resource_seconds)
+            )
             state = {"settings": settings, "background": background, **given}
             stack.push_async_callback(background.finish, settings.background_seconds)
             self.health.start(state)
@@ -126,6 +146,15 @@ class Service:
             finally:
                 self.health.stop()
         log.info("stopped")
+
+    def _resources(self) -> dict[str, Resource]:
+        """The resources; those that ask for the registry have it."""
+        return {
+            name: partial(resource, registry=self.metrics.registry)
+            if "registry" in signature(resource).parameters
+            else resource
+            for name, resource in self.resources.items()
+        }
 
 
 class _Front:

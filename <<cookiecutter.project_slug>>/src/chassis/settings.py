@@ -76,6 +76,54 @@ class Settings(BaseModel):
         int, Field(ge=0, le=65535, description="A port of its own for /metrics; 0 serves it on the main port.")
     ] = 0
     commit: Annotated[str, Field(description="The commit that this was built from, shown in app_info.")] = "unknown"
+    response_headers: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Annotated[str, Field(pattern=r"^[ -~]*$")]],
+        Field(description="Headers of every response, over the chassis' security headers; an empty one is left out."),
+    ] = {}
+    hsts_seconds: Annotated[
+        int, Field(ge=0, description="How long browsers insist on HTTPS (Strict-Transport-Security); 0 says nothing.")
+    ] = 0
+    cors_origins: Annotated[
+        tuple[str, ...], Field(description='Origins whose pages may call this service; "*" means all. None: no CORS.')
+    ] = ()
+    cors_methods: Annotated[tuple[str, ...], Field(description='Methods that they may use; "*" means all.')] = ("*",)
+    cors_headers: Annotated[
+        tuple[str, ...], Field(description='Request headers that they may send; "*" means all.')
+    ] = ("authorization", "content-type", "traceparent", "x-request-id")
+    cors_credentials: Annotated[bool, Field(description="Whether they may send cookies.")] = False
+    body_limit_bytes: Annotated[int, Field(ge=0, description="The largest request body; 0 takes any.")] = 1_048_576
+    body_limit_bytes_at: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]], Field(description="The same below a path, such as /uploads.")
+    ] = {}
+    request_seconds: Annotated[
+        float, Field(ge=0, description="How long a request may take until its response begins; 0: as long as it likes.")
+    ] = 30
+    request_seconds_at: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]], Field(description="The same below a path, such as /reports.")
+    ] = {}
+    concurrency_limit: Annotated[
+        int, Field(ge=0, description="How many requests a process works on; more are turned away with 503. 0: any.")
+    ] = 1000
+    rate_limit_requests: Annotated[
+        int, Field(ge=0, description="How many requests a client may send to one process in a window; 0: any.")
+    ] = 0
+    rate_limit_seconds: Annotated[float, Field(gt=0, description="The length of that window.")] = 60
+    rate_limit_clients: Annotated[
+        int, Field(gt=0, description="How many clients are remembered; beyond, the longest silent is forgotten.")
+    ] = 10_000
+    http_connect_seconds: Annotated[
+        float, Field(gt=0, description="How long an outgoing call may wait for a connection.")
+    ] = 3
+    http_read_seconds: Annotated[
+        float, Field(gt=0, description="How long an outgoing call may wait for the next bytes.")
+    ] = 10
+    http_total_seconds: Annotated[
+        float, Field(gt=0, description="How long an outgoing call may take with all its attempts.")
+    ] = 30
+    http_attempts: Annotated[
+        int, Field(ge=1, description="How often an idempotent outgoing call is tried; 1: never again.")
+    ] = 3
+    http_connections: Annotated[int, Field(gt=0, description="The most connections of the outgoing client.")] = 100
 
 
 def load(model: type[AnySettings], *, environ: Mapping[str, str] | None = None) -> AnySettings:

@@ -186,7 +186,7 @@ def _id_generator() -> Any:
     return TheRequests()
 
 
-def _span_context(ids: Ids, span_id: str, sampled: bool) -> Any:  # noqa: FBT001
+def _span_context(ids: Ids, span_id: str, sampled: bool) -> Any:
     from opentelemetry.trace import SpanContext, TraceFlags
 
     flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)

@@ -1,7 +1,14 @@
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import APIRouter
 from service_process import make_service
+from starlette.testclient import TestClient
+
+from chassis import Resource, Service, Settings
 
 
 @pytest.fixture
@@ -23,3 +30,20 @@ def sample_service(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start a service with some endpoints and settings: `serve(router, docs=False)`; gives a client of it."""
+    # In the template's folder pyproject.toml is no TOML yet.
+    monkeypatch.setattr("chassis.service.service_version", lambda name: "1.2.3")
+    with contextlib.ExitStack() as stack:
+
+        def start(*routers: APIRouter, resources: Mapping[str, Resource] | None = None, **settings: Any) -> TestClient:
+            service = Service(package="under_test", routers=routers, resources=resources)
+            return stack.enter_context(TestClient(service.app(Settings(name="under-test", **settings))))
+
+        yield start

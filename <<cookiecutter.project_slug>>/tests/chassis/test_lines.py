@@ -101,14 +101,28 @@ ENDLESS.append(ENDLESS)
 
 @pytest.mark.parametrize(
     "value",
-    ["\ud800", 1 << 80, float("nan"), float("inf"), b"bytes", ENDLESS, {1: 2}, {("a",): 1}, object(), Unprintable(), "\x00\x1b[31m"],
+    [
+        "\ud800",
+        1 << 80,
+        float("nan"),
+        float("inf"),
+        b"bytes",
+        ENDLESS,
+        {1: 2},
+        {("a",): 1},
+        object(),
+        Unprintable(),
+        "\x00\x1b[31m",
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_whatever_it_is_given_the_line_is_json(value: object) -> None:
     assert as_json("x", given=value)["message"] == "x"
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "\r\n", "\x1b[2J", "\u2028", "\x00", '{"forged": true}\n{"level": "info"}'])
+@pytest.mark.parametrize(
+    "text", ["two\nlines", "\r\n", "\x1b[2J", "\u2028", "\x00", '{"forged": true}\n{"level": "info"}']
+)
 def test_no_text_can_forge_a_line(text: str) -> None:
     assert as_json("%s", text, note=text)["message"] == text
     written = as_text("%s", text, note=text)

@@ -108,9 +108,15 @@ def test_a_formatter_that_raises_costs_the_line_its_form_only(
     assert written(capsys)[0]["message"] == "unloggable: RuntimeError('broken formatter')"
 
 
-@pytest.mark.parametrize(("log_format", "on_terminal", "is_json"), [
-    ("auto", True, False), ("auto", False, True), ("json", True, True), ("text", False, False),
-])
+@pytest.mark.parametrize(
+    ("log_format", "on_terminal", "is_json"),
+    [
+        ("auto", True, False),
+        ("auto", False, True),
+        ("json", True, True),
+        ("text", False, False),
+    ],
+)
 def test_text_is_for_people(log_format: str, on_terminal: bool, is_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: on_terminal)
     assert logs.is_json(Settings(log_format=log_format)) is is_json

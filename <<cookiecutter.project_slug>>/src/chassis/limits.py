@@ -1,0 +1,165 @@
+"""Limits: how large a request may be, how long it may take, and how many there may be at once.
+
+Each is plain ASGI around an application, and absent where its setting is 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import ProblemResponse
+
+# What is left of a body that is too large is not worth reading.
+CLOSE = {"connection": "close"}
+# Load that is shed comes back a moment later, or elsewhere at once.
+RETRY_SOON = {"retry-after": "1"}
+
+
+class PathValues:
+    """A number that holds everywhere, but for other ones below some paths: the longest that matches wins."""
+
+    def __init__(self, everywhere: float, below: Mapping[str, float]) -> None:
+        self._everywhere = everywhere
+        self._below = sorted(((f"{path.rstrip('/')}/", value) for path, value in below.items()), key=_longest_first)
+
+    def __bool__(self) -> bool:
+        return bool(self._everywhere or any(value for _, value in self._below))
+
+    def at(self, path: str) -> float:
+        """The number at `path`."""
+        if self._below:
+            for prefix, value in self._below:
+                if f"{path}/".startswith(prefix):
+                    return value
+        return self._everywhere
+
+
+def _longest_first(entry: tuple[str, float]) -> int:
+    return -len(entry[0])
+
+
+class BodyLimit:
+    """Turns away requests with a body of more than `most` bytes: 413.
+
+    At once where Content-Length tells; else, while a chunked body is read, as soon as it is too large.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: PathValues) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            for name, value in scope["headers"]:
+                # The server sees to it that a body is no longer than its Content-Length.
+                if name == b"content-length":
+                    response = self._refusal(scope, value)
+                    if response:
+                        await response(scope, receive, send)
+                        return
+                elif name == b"transfer-encoding":
+                    receive = self._counting(scope, receive)
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, length: bytes) -> ProblemResponse | None:
+        if not length.isdigit():
+            return ProblemResponse(scope, 400, "Content-Length is no number.", headers=CLOSE)
+        most = self._most.at(scope["path"])
+        # A number of 20 digits is too large whatever the limit, and Python refuses to read one of 5000.
+        if most and (len(length) >= 20 or int(length) > most):
+            return ProblemResponse(scope, 413, _too_large(most), headers=CLOSE)
+        return None
+
+    def _counting(self, scope: Scope, receive: Receive) -> Receive:
+        most = self._most.at(scope["path"])
+        if not most:
+            return receive
+        size = 0
+
+        async def counting() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > most:
+                # An HTTPException, because FastAPI makes a 400 of what else is raised while it reads.
+                raise HTTPException(413, _too_large(most), headers=CLOSE)
+            return message
+
+        return counting
+
+
+def _too_large(most: float) -> str:
+    return f"A request body may have {most:.0f} bytes here."
+
+
+class TimeLimit:
+    """Ends requests whose response has not begun after `seconds`, by cancelling what works on it.
+
+    504 and not 503, so that slowness and shed load differ in every graph; 408 where it was the client that had not
+    sent its body. A response that has begun may go on as long as it likes: a stream is no failure. A plain `def`
+    endpoint runs in a thread, which nothing can stop: its client is answered in time, the thread runs to its end.
+    """
+
+    def __init__(self, app: ASGIApp, *, seconds: PathValues) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seconds = self._seconds.at(scope["path"]) if scope["type"] == "http" else 0
+        if not seconds:
+            await self._app(scope, receive, send)
+            return
+        complete = awaits_client = False
+
+        async def receive_noting() -> Message:
+            nonlocal complete, awaits_client
+            try:
+                message = await receive()
+            except asyncio.CancelledError:
+                # Starlette cancels this too, when it looks whether the client is still there.
+                awaits_client = deadline.expired() and not complete
+                raise
+            complete = not message.get("more_body", False)
+            return message
+
+        async def send_in_time(message: Message) -> None:
+            deadline.reschedule(None)
+            await send(message)
+
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                await self._app(scope, receive_noting, send_in_time)
+        except TimeoutError:
+            if not deadline.expired():
+                raise  # the application's own
+            await _late(scope, seconds, awaits_client)(scope, receive, send)
+
+
+def _late(scope: Scope, seconds: float, awaits_client: bool) -> ProblemResponse:
+    if awaits_client:
+        return ProblemResponse(scope, 408, f"The request was not complete after {seconds:g} s.", headers=CLOSE)
+    return ProblemResponse(scope, 504, f"There was no answer after {seconds:g} s.")
+
+
+class ConcurrencyLimit:
+    """Turns away what comes while `most` requests are worked on: 503 at once, instead of a queue without end."""
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._running >= self._most and scope["type"] == "http":
+            detail = "This process works on as many requests as it can."
+            await ProblemResponse(scope, 503, detail, headers=RETRY_SOON)(scope, receive, send)
+            return
+        self._running += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running -= 1
