@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
@@ -21,6 +19,10 @@ from .edge import Edge
 from .health import Check, Health, State
 from .metrics import Metrics
 from .settings import Settings, load
+from .versions import service_version
+
+if TYPE_CHECKING:
+    import click
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ class Service:
     :param routers: the team's endpoints.
     :param resources: opened in this order at start and closed in reverse; each is ``request.state.<name>``.
     :param checks: what must work for the service to be ready, by name.
+    :param commands: the team's one-off commands, run with the settings and the logging of the service: click's, with
+        the settings by ``@click.pass_obj``; the function may be asynchronous.
     """
 
     def __init__(
@@ -46,10 +50,12 @@ class Service:
         routers: Sequence[APIRouter] = (),
         resources: Mapping[str, Resource] | None = None,
         checks: Mapping[str, Check] | None = None,
+        commands: Sequence[click.Command] = (),
     ) -> None:
         self.package = package
         self.settings = settings
         self.routers = routers
+        self.commands = commands
         self.resources = dict(resources or {})
         self.health = Health(checks=dict(checks or {}))
         self.metrics = Metrics()
@@ -57,6 +63,10 @@ class Service:
     def app(self, settings: Settings | None = None) -> ASGIApp:
         """The ASGI application; reads the settings unless given some."""
         settings = settings or load(self.settings)
+        return _Front(Edge(self.api(settings), metrics=self.metrics, health=self.health), self.probes())
+
+    def api(self, settings: Settings) -> FastAPI:
+        """The FastAPI application inside, without the probes and the edge."""
         api = FastAPI(
             title=settings.title or settings.name,
             description=settings.description,
@@ -72,21 +82,22 @@ class Service:
             api.include_router(router)
         if settings.docs:
             serve_api_docs(api)
-        return _Front(
-            Edge(api, metrics=self.metrics, health=self.health),
-            [
-                Route("/livez", self.health.livez),
-                Route("/startupz", self.health.startupz),
-                Route("/readyz", self.health.readyz),
-                Route("/metrics", self.metrics.endpoint),
-            ],
-        )
+        return api
+
+    def probes(self) -> list[Route]:
+        """What is answered outside all middleware."""
+        return [
+            Route("/livez", self.health.livez),
+            Route("/startupz", self.health.startupz),
+            Route("/readyz", self.health.readyz),
+            Route("/metrics", self.metrics.endpoint),
+        ]
 
     def main(self) -> None:
         """Run the command line and exit."""
-        from .cli import command_line
+        from .cli import main
 
-        command_line(self)(prog_name=f"python -m {self.package}")
+        sys.exit(main(self))
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, settings: Settings) -> AsyncIterator[dict[str, object]]:
@@ -111,15 +122,6 @@ class _Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
         await (route.handle if route else self._app)(scope, receive, send)
-
-
-def service_version(name: str) -> str:
-    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        pyproject = Path(__file__).parents[2] / "pyproject.toml"
-        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
 
 
 def refuse_foreign_chassis(package: str) -> None:

@@ -1,0 +1,22 @@
+"""Which service this is, and which chassis is in it."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def service_version(name: str) -> str:
+    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        pyproject = Path(__file__).parents[2] / "pyproject.toml"
+        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
+
+
+def chassis_version() -> str:
+    """The version of the template that this chassis came with."""
+    stamped = (Path(__file__).parent / "VERSION").read_text(encoding="utf-8").strip()
+    return "unrendered" if stamped.startswith("<") else stamped  # developed in place, in the template
