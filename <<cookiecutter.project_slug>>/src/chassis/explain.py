@@ -22,7 +22,9 @@ from .setting_types import (
 )
 
 MASK = "***"
-PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*(?=@)")
+# Rather too much than too little: a password may hold @ and / where people forget to quote them.
+PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@\s:]*):\S*(?=@)")
+SECRET_IN_QUERY = re.compile(r"(?<=[?&;\s])(\w*(?:password|passwd|secret|token|api_?key)\w*)=[^&\s]+", re.IGNORECASE)
 # What people put where a secret is to come, and forget; compared without spaces, hyphens, underscores and case.
 PLACEHOLDERS = re.compile(
     "|change(it|me|this)?|default|dummy|example|insecure|placeholder|password|replaceme|secret|todo|x+|<.*>"
@@ -239,7 +241,7 @@ def _short(value: object) -> str:
 
 def _mask(value: Any) -> Any:
     if isinstance(value, str):
-        return PASSWORD_IN_URL.sub(rf"\1:{MASK}", value)
+        return SECRET_IN_QUERY.sub(rf"\1={MASK}", PASSWORD_IN_URL.sub(rf"\1:{MASK}", value))
     if isinstance(value, dict):
         return {
             key: MASK if SECRET_NAME.search(key) and isinstance(inner, str) else _mask(inner)

@@ -47,6 +47,9 @@ class Given(NamedTuple):
     name: str
     """What the layer calls it: port, APP_PORT, PORT."""
 
+    def __repr__(self) -> str:
+        return f"Given({self.path}, layer={self.layer!r}, name={self.name!r})"  # the value may be secret
+
 
 @dataclass(frozen=True)
 class Places:
@@ -151,7 +154,9 @@ def read_layers(model: type[BaseModel], places: Places, environ: Mapping[str, st
         f"{origin(given.layer, given.name)}: which environment this is decides what is read, so only {ENVIRONMENT} "
         f"in the environment can say it, and it says {places.environment}."
         for given in readings.given
-        if given.path == ("environment",) and given.layer != "environment" and given.value != places.environment
+        if given.path == ("environment",)
+        and (given.layer, given.name) != ("environment", ENVIRONMENT)
+        and given.value != places.environment
     )
     return readings
 
@@ -258,7 +263,9 @@ def _too_late(dotenv: Mapping[str, str], environ: Mapping[str, str]) -> Iterator
 
 def _instead(error: UnknownSettingError, layer: str) -> str:
     *tables, name = error.path
-    if near := get_close_matches(name.lower(), error.candidates, n=1):
+    # What has no setting may be a signpost that is misspelt.
+    signposts = [] if tables else [each.removeprefix(PREFIX).lower() for each in SIGNPOSTS]
+    if near := get_close_matches(name.lower(), [*error.candidates, *signposts], n=1):
         meant = (*tables, near[0])
         return f"Did you mean {'.'.join(meant) if layer.endswith('.toml') else variable(meant)}?"
     if tables and not error.candidates:

@@ -20,7 +20,7 @@ AnySettings = TypeVar("AnySettings", bound="Settings")
 class Settings(BaseModel):
     """What every service can be told. A team adds its own in a subclass, nested models and secrets among them:
 
-        class Cache(BaseModel):
+        class Cache(BaseModel, frozen=True):
             url: str = "redis://localhost"
             password: SecretStr | None = None  # APP_CACHE__PASSWORD
 
