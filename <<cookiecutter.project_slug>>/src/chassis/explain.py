@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from .layers import Given, origin, variable
 from .setting_types import (
@@ -89,20 +89,22 @@ def left_at_default(
 def _secrets_of(settings: BaseModel) -> Iterator[tuple[SettingPath, object, object]]:
     for path, value, field in _fields(settings, ()):
         if isinstance(value, SecretStr | SecretBytes | Secret):
-            yield path, value.get_secret_value(), _plain(field.default)
+            yield path, value.get_secret_value(), _default(field)
 
 
 def _secrets_given(model: type[BaseModel], given: Sequence[Given]) -> Iterator[tuple[SettingPath, object, object]]:
     for path, field in _leaf_fields(model, ()):
-        setter, default = set_by(path, given), _plain(field.default)
+        setter, default = set_by(path, given), _default(field)
         if holds_secret(field.annotation) and (setter or (len(path) == 1 and default is not None)):
             yield path, setter.value if setter else default, default
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, SecretStr | SecretBytes | Secret):
-        return value.get_secret_value()
-    return None if value is PydanticUndefined else value
+    return value.get_secret_value() if isinstance(value, SecretStr | SecretBytes | Secret) else value
+
+
+def _default(field: FieldInfo) -> object:
+    return None if field.is_required() else _plain(field.get_default())
 
 
 def example_lines(model: type[BaseModel]) -> list[str]:
@@ -190,14 +192,14 @@ def _example(path: SettingPath, field: FieldInfo | None) -> str:
     """A value as it can stand in the environment: the field's first example, its default, or one of its type."""
     if field is None or _is_secret(path, field.annotation):
         return MASK
-    value = field.examples[0] if field.examples else _plain(field.default)
+    value = field.examples[0] if field.examples else _default(field)
     if value is None:
         return next(filter(None, map(_typical, alternatives(field.annotation))), "")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return json.dumps(value if isinstance(value, Mapping) else list(value), default=str)
-    return str(value)
+    return str(value.value if isinstance(value, Enum) else value)
 
 
 def _typical(kind: Any) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import WebSocketRoute
 
 if TYPE_CHECKING:
     from .service import Service
@@ -22,19 +23,24 @@ class Served(NamedTuple):
 
 def served(service: Service, settings: Settings) -> list[Served]:
     """Every route of `service` as it is with `settings`: the probes, then the application's."""
-    return [*_of(service.probes()), *_of(service.api(settings).routes)]
+    return [*listed(service.probes()), *listed(service.api(settings).routes)]
 
 
-def _of(routes: Iterable[Any], prefix: str = "") -> Iterator[Served]:
+def listed(routes: Iterable[Any], *, prefix: str = "") -> Iterator[Served]:
+    """The routes, and those in routers and applications that are mounted among them."""
     # FastAPI keeps included routers as they are; this gives the routes in them, with the prefixes around them.
     for route in iter_route_contexts(list(routes)):
         path, name = f"{prefix}{route.path or ''}", str(getattr(route, "name", None) or "")
-        mounted = getattr(route.original_route, "routes", None)
-        if mounted:
-            yield from _of(mounted, path)
-        elif methods := getattr(route, "methods", None):
-            yield from (Served(method, path, name) for method in sorted(set(methods) - {"HEAD"}))
-        else:
-            yield Served(
-                "WEBSOCKET" if "websocket" in type(route.original_route).__name__.lower() else "ANY", path, name
-            )
+        if mounted := getattr(route.original_route, "routes", None):
+            yield from listed(mounted, prefix=path)
+        for method in _methods(route):
+            yield Served(method, path, name)
+
+
+def _methods(route: RouteContext) -> list[str]:
+    original = route.original_route
+    if isinstance(original, WebSocketRoute):
+        return ["WEBSOCKET"]
+    if getattr(original, "routes", None):
+        return []
+    return sorted(set(getattr(route, "methods", None) or {"ANY"}) - {"HEAD"})

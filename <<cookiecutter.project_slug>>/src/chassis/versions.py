@@ -6,17 +6,26 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+UNRENDERED = "unrendered"  # the chassis is developed in place, in the template
+
 
 def service_version(name: str) -> str:
     """The version of the installed distribution `name`, or the one in pyproject.toml beside the source."""
     try:
         return version(name)
     except PackageNotFoundError:
-        pyproject = Path(__file__).parents[2] / "pyproject.toml"
-        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
+        return _version_beside_source()
 
 
 def chassis_version() -> str:
     """The version of the template that this chassis came with."""
     stamped = (Path(__file__).parent / "VERSION").read_text(encoding="utf-8").strip()
-    return "unrendered" if stamped.startswith("<") else stamped  # developed in place, in the template
+    return UNRENDERED if stamped.startswith("<") else stamped
+
+
+def _version_beside_source() -> str:
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    try:
+        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
+    except tomllib.TOMLDecodeError:
+        return UNRENDERED

@@ -251,7 +251,8 @@ def test_a_secret_at_its_default_is_refused_outside_development(environment: str
     found = problems({**environ, "APP_PORT": "1"}, config, Guarded)
     assert [line.split()[0] for line in found] == ["token", "other", "cache.password"]
     assert found[0] == (
-        f"token (APP_TOKEN) is a secret that is left at its default, a placeholder or empty, and this is {environment}. "
+        "token (APP_TOKEN) is a secret that is left at its default, a placeholder or empty, "
+        f"and this is {environment}. "
         "Set APP_TOKEN or APP_TOKEN_FILE, or a file token in the secrets directory, or config/.secrets.toml."
     )
     assert "set by APP_OTHER in the environment," in found[1]
@@ -278,12 +279,16 @@ def test_shown_with_layers_and_without_secrets(config: Path) -> None:
     found = read(Settings, environ=environ)
     rows: dict[str, Any] = {".".join(row.path): row for row in shown(found.settings, found.given)}
     assert VALUE not in str(rows)
-    assert VALUE not in repr(found)
     assert rows["token"][1:] == ("***", "environment", "APP_TOKEN")
     assert rows["cache.url"][1:] == ("redis://me:***@h/0", "environment", "APP_CACHE")
     assert rows["cache.api_token"].value == "***"
     assert rows["name"][1:] == ("under-test", "config/settings.toml", "name")
     assert rows["port"][1:] == (8000, "default", "")
+
+
+def test_the_objects_can_be_printed(config: Path) -> None:
+    found = read(Settings, environ={"APP_CONFIG_DIR": str(config), "APP_TOKEN": VALUE + "-" * 30})
+    assert VALUE not in f"{found!r} {found.settings} {found.settings.model_dump_json()}"
 
 
 def test_every_chassis_setting_is_described() -> None:
