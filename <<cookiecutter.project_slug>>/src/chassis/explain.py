@@ -27,7 +27,7 @@ PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@\s:]*):\S*(?=@)")
 SECRET_IN_QUERY = re.compile(r"(?<=[?&;\s])(\w*(?:password|passwd|secret|token|api_?key)\w*)=[^&\s]+", re.IGNORECASE)
 # What people put where a secret is to come, and forget; compared without spaces, hyphens, underscores and case.
 PLACEHOLDERS = re.compile(
-    "|change(it|me|this)?|default|dummy|example|insecure|placeholder|password|replaceme|secret|todo|x+|<.*>"
+    "|change(it|me|this)?|default|dummy|example|insecure|placeholder|password|replaceme|secret|todo|x+|\\*+|<.*>"
 )
 
 
@@ -112,7 +112,7 @@ def example_lines(model: type[BaseModel]) -> list[str]:
     lines = []
     for path, field in _leaf_fields(model, ()):
         lines += [f"# {field.description}"] if field.description else []
-        lines += [f"#{variable(path)}={_example(path, field)}"]
+        lines += [f"#{variable(path)}={'' if _is_secret(path, field.annotation) else _example(path, field)}"]
     return lines
 
 

@@ -21,6 +21,7 @@ CONFIG_DIR, SECRETS_DIR, ENVIRONMENT = f"{PREFIX}CONFIG_DIR", f"{PREFIX}SECRETS_
 # They say where to read, so that they can stand in the environment only.
 SIGNPOSTS = (CONFIG_DIR, SECRETS_DIR)
 SECRETS_HOME = Path("/run/secrets")
+BESIDE_THE_SOURCE = Path(__file__).parents[2] / "config"
 ENVIRONMENTS = ("development", "test", "staging", "production")
 # Kubernetes describes every service of a namespace so; one called "app" or "app-db" bears our prefix.
 KUBERNETES = re.compile(
@@ -110,21 +111,15 @@ def variable(path: SettingPath) -> str:
 
 def find_places(environ: Mapping[str, str], *, default_environment: str) -> Places:
     """Where to read, as `environ` says. Raises SettingsError."""
-    problems = [
-        f"{name} in the environment: dynaconf would obey it behind the service's back. Unset it; settings have the "
-        f"prefix {PREFIX}."
-        for name in environ
-        if name.startswith("DYNACONF_") or name.endswith("_FOR_DYNACONF")
-    ]
     environment = environ.get(ENVIRONMENT, default_environment)
+    secrets = Path(environ.get(SECRETS_DIR, SECRETS_HOME)).absolute()
     config = _config_directory(environ.get(CONFIG_DIR))
+    problems = list(_misleading(environ))
     if config is None:
-        places = f"{Path.cwd() / 'config'}, {Path(__file__).parents[2] / 'config'}"
-        looked = environ.get(CONFIG_DIR, places)
+        looked = environ.get(CONFIG_DIR) or f"{Path.cwd() / 'config'} or {BESIDE_THE_SOURCE}"
         problems.append(f"There is no settings.toml in {looked}. Start in the service's folder, or set {CONFIG_DIR}.")
     else:
         problems.extend(_wrong_environment(environment, config))
-    secrets = Path(environ.get(SECRETS_DIR, SECRETS_HOME))
     if SECRETS_DIR in environ and not secrets.is_dir():
         problems.append(f"{SECRETS_DIR} in the environment: there is no directory {secrets}.")
     if problems or config is None:
@@ -132,7 +127,7 @@ def find_places(environ: Mapping[str, str], *, default_environment: str) -> Plac
     return Places(
         environment=environment,
         config=config,
-        secrets=secrets.absolute() if secrets.is_dir() else None,
+        secrets=secrets if secrets.is_dir() else None,
         dotenv=config.parent / ".env" if environment == "development" else None,
     )
 
@@ -150,20 +145,32 @@ def read_layers(model: type[BaseModel], places: Places, environ: Mapping[str, st
     _take_variables(readings, dotenv, ".env")
     readings.problems.extend(_too_late(dotenv, environ))
     _take_variables(readings, environ, "environment")
-    readings.problems.extend(
-        f"{origin(given.layer, given.name)}: which environment this is decides what is read, so only {ENVIRONMENT} "
-        f"in the environment can say it, and it says {places.environment}."
-        for given in readings.given
-        if given.path == ("environment",)
-        and (given.layer, given.name) != ("environment", ENVIRONMENT)
-        and given.value != places.environment
-    )
+    readings.problems.extend(_elsewhere(readings.given, places.environment))
     return readings
 
 
 def _config_directory(chosen: str | None) -> Path | None:
-    places = [Path(chosen)] if chosen else [Path.cwd() / "config", Path(__file__).parents[2] / "config"]
+    places = [Path(chosen)] if chosen else [Path.cwd() / "config", BESIDE_THE_SOURCE]
     return next((place.absolute() for place in places if (place / "settings.toml").is_file()), None)
+
+
+def _misleading(environ: Mapping[str, str]) -> Iterator[str]:
+    for name in environ:
+        if name.startswith("DYNACONF_") or name.endswith("_FOR_DYNACONF"):
+            yield (
+                f"{name} in the environment: dynaconf would obey it behind the service's back. Unset it; settings have "
+                f"the prefix {PREFIX}."
+            )
+
+
+def _elsewhere(given: Iterable[Given], environment: str) -> Iterator[str]:
+    for each in given:
+        said_late = each.path == ("environment",) and (each.layer, each.name) != ("environment", ENVIRONMENT)
+        if said_late and each.value != environment:
+            yield (
+                f"{origin(each.layer, each.name)}: which environment this is decides what is read, so only "
+                f"{ENVIRONMENT} in the environment can say it, and there it is {environment}."
+            )
 
 
 def _wrong_environment(environment: str, config: Path) -> Iterator[str]:

@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -169,8 +170,9 @@ def test_config_show_as_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_config_example_can_be_used_as_it_is(run: Run, config: Path) -> None:
     _, out, _ = run("config", "example")
-    (config.parent / ".env").write_text(out.replace("\n#", "\n"), encoding="utf-8")
-    assert "\nAPP_GREETING=Hello\n" in out.replace("\n#", "\n")
+    assert "\n#APP_GREETING=Hello\n#APP_TOKEN=\n" in out
+    (config.parent / ".env").write_text(re.sub("^#APP", "APP", out, flags=re.MULTILINE), encoding="utf-8")
+    assert run("config", "check") == (0, "The settings of my-service are right for development.\n", "")
 
 
 def test_routes_lists_probes_and_nested_routers(run: Run) -> None:
