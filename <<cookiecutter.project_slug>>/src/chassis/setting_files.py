@@ -17,9 +17,9 @@ def toml_tables(places: Places, problems: list[str]) -> list[tuple[str, dict[str
     """What each of the TOML files says, lowest first, with the file's name as people know it."""
     names = ("settings.toml", f"settings.{places.environment}.toml", ".secrets.toml")
     files = [places.config / name for name in names if (places.config / name).is_file()]
-    broken = [problem for file in files if (problem := _toml_problem(file))]
-    problems.extend(broken)
-    return [] if broken else list(_by_dynaconf(places.config, files))
+    broken = {file: problem for file in files if (problem := _toml_problem(file))}
+    problems.extend(broken.values())
+    return list(_by_dynaconf(places.config, [file for file in files if file not in broken]))
 
 
 def _toml_problem(file: Path) -> str | None:

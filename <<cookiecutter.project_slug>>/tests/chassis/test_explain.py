@@ -11,6 +11,7 @@ import chassis
 from chassis.explain import example_lines, shown
 from chassis.layers import USUAL_NAMES
 from chassis.settings import SettingsError, load, read
+from chassis.versions import UNRENDERED, chassis_version
 
 PROJECT = Path(__file__).parents[2]
 VALUE = "hunter2-is-no-secret"
@@ -166,8 +167,10 @@ def test_all_layers_and_all_problems_at_once(config: Path, tmp_path: Path) -> No
 
 def test_broken_files_are_all_named(config: Path) -> None:
     toml(config, "name = ")
+    toml(config, "port = -1", "settings.development.toml")
     (config / ".secrets.toml").write_bytes(b"name = '\xff'")
     found = problems({}, config)
+    assert "set by port in config/settings.development.toml" in found[3]
     assert found[0].startswith("config/settings.toml is no valid TOML: Invalid value (at")
     assert found[1] == "config/.secrets.toml is no UTF-8 text."
 
@@ -295,9 +298,12 @@ def test_every_chassis_setting_is_described() -> None:
     assert [name for name, field in chassis.Settings.model_fields.items() if not field.description] == []
 
 
-def test_env_example_lists_every_chassis_setting_as_it_is() -> None:
-    written = (PROJECT / ".env.example").read_text(encoding="utf-8").splitlines()
-    missing = [line for line in example_lines(chassis.Settings) if line not in written]
+def test_env_example_lists_every_chassis_setting() -> None:
+    written = (PROJECT / ".env.example").read_text(encoding="utf-8")
+    expected = example_lines(chassis.Settings)
+    if chassis_version() != UNRENDERED:  # a team may have uncommented some
+        expected = [f"{line.removeprefix('#').partition('=')[0]}=" for line in expected if line.startswith("#APP_")]
+    missing = [line for line in expected if line not in written]
     assert missing == [], "Put these lines into .env.example; python -m <package> config example prints them."
 
 
