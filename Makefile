@@ -77,6 +77,18 @@ constraints: install ## Pin the newest versions of what services depend on
 bench: install ## Measure, side by side with a peer (minutes)
 	python benchmarks/render.py
 
+.PHONY: picture
+picture: install ## Take the README's picture again (needs chromium)
+	python scripts/screenshot.py
+
+.PHONY: update-path
+update-path: install ## Roll a service up from the newest release to this checkout
+	python scripts/update_path.py
+
+.PHONY: newest
+newest: install ## Try a service with the newest versions of its dependencies
+	python scripts/newest.py
+
 .PHONY: release
 release: install ## Release: make release VERSION=1.2.3
 	@test -n "$(VERSION)" || { echo "Say which: make release VERSION=1.2.3"; exit 2; }

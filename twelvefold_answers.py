@@ -27,7 +27,7 @@ SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 # hooks/post_gen_project.py replaces by the package's name.
 RESERVED = {"chassis", "config", "conftest", "deploy", "docs", "src", "tests", "service_package"}
 # Import names of dependencies that do not follow from the name of the distribution; a test keeps it complete.
-IMPORT_NAMES = {"opentelemetry"}
+IMPORT_NAMES = {"mypyc", "opentelemetry", "py", "requirements", "vendor_licenses", "yaml"}
 
 JINJA = re.compile(r"<<|<%|<#")
 FORBIDDEN_CATEGORIES = {

@@ -36,7 +36,7 @@ def ownership() -> dict[str, str]:
     """Map each pattern in scaraplate.yaml, with the answers filled in, to owned, seeded or merged."""
     rules = yaml.safe_load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8"))
     words = rules["ownership"]
-    jinja = Environment(autoescape=False)
+    jinja = Environment()  # noqa: S701 - paths, as scaraplate renders them
     return {
         jinja.from_string(pattern).render(cookiecutter=CONTEXT): words[
             rule["strategy"] if isinstance(rule, dict) else rule
@@ -49,8 +49,8 @@ def remove_what_is_not_rendered() -> None:
     for cache in list(Path().rglob("__pycache__")):  # where somebody ran the template's Python in place
         shutil.rmtree(cache)
     for root, _, _ in os.walk(".", topdown=False):  # a folder all of whose files belong to other answers
-        if root != "." and not os.listdir(root):
-            os.rmdir(root)
+        if root != "." and not any(Path(root).iterdir()):
+            Path(root).rmdir()
 
 
 def name_the_package(path: Path) -> None:
@@ -64,6 +64,7 @@ def write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8", newline="")
+    path.chmod(0o644)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The one environment that every rendered variant is checked in, made from what a rendered service declares.
 
-`python tests/environments.py` makes it and prints where its Python is.
+`python tests/environments.py` makes it and prints where its Python is; with a version such as 3.13, it only prints
+where the interpreter of that version is.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def interpreter(version: str) -> Path:
     names = [shutil.which(f"python{version}")]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     names += [str(path) for path in sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))]
+    managed = subprocess.run(
+        ["uv", "python", "find", "--quiet", "--managed-python", version], capture_output=True, text=True, check=False
+    )
+    names.append(managed.stdout.strip())
     for name in filter(None, names):
         # pyenv's shims are found on the PATH, and fail.
         if subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode == 0:
@@ -64,8 +69,8 @@ def interpreter(version: str) -> Path:
 
 
 def without_project() -> dict[str, str]:
-    """This process's environment, without what points Python and uv at the template's own project."""
-    pointers = {"VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"}
+    """This process's environment, without what points Python, uv and make at the template's own project."""
+    pointers = {"VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "MAKEFLAGS", "MAKELEVEL"}
     return {name: value for name, value in os.environ.items() if name not in pointers}
 
 
@@ -76,4 +81,4 @@ def _absent(path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{service_python()}\n")
+    sys.stdout.write(f"{interpreter(sys.argv[1]) if sys.argv[1:] else service_python()}\n")

@@ -42,10 +42,10 @@ class Answers(CookieCutterContext):
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return CookieCutterContextDict(_named_after(self.target_path.resolve().name))
+            return _inert_all(_named_after(self.target_path.resolve().name))
         except (OSError, UnicodeDecodeError) as error:
             raise UnusableMemoryError(f"{self.path} cannot be read: {error}.") from error
-        return CookieCutterContextDict({question: inert(answer) for question, answer in self._parse(text).items()})
+        return _inert_all(self._parse(text))
 
     def _parse(self, text: str) -> dict[str, str | bool]:
         restore = "Restore it from git: git checkout -- .twelvefold/answers.json"
@@ -76,5 +76,9 @@ def inert(answer: str | bool) -> str:
     return f'<< "{answer.translate(ESCAPES)}" >>'
 
 
-def _named_after(folder: str) -> dict[str, str]:
+def _inert_all(answers: dict[str, str | bool]) -> CookieCutterContextDict:
+    return CookieCutterContextDict({question: inert(answer) for question, answer in answers.items()})
+
+
+def _named_after(folder: str) -> dict[str, str | bool]:
     return {"project_slug": folder, "project_name": folder.replace("-", " ").title()}

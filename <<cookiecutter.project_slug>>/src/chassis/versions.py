@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,8 +20,8 @@ def service_version(name: str) -> str:
 
 def chassis_version() -> str:
     """The version of the template that this chassis came with."""
-    stamped = (Path(__file__).parent / "VERSION").read_text(encoding="utf-8").strip()
-    return UNRENDERED if stamped.startswith("<") else stamped
+    stamp = json.loads((Path(__file__).parent / "template.json").read_text(encoding="utf-8"))["version"]
+    return UNRENDERED if stamp.startswith("<") else str(stamp)
 
 
 def _version_beside_source() -> str:

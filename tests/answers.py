@@ -1,0 +1,30 @@
+"""Every combination of answers that renders different files."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+from environments import TEMPLATE
+
+
+def questions() -> dict[str, Any]:
+    """The questions of cookiecutter.json with their defaults or choices; none that starts with an underscore."""
+    declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    return {question: default for question, default in declared.items() if not question.startswith("_")}
+
+
+def combinations() -> list[dict[str, str | bool]]:
+    """Every choice of every question that has choices, times every boolean."""
+    choices = {
+        question: default if isinstance(default, list) else [False, True]
+        for question, default in questions().items()
+        if isinstance(default, (list, bool))
+    }
+    return [dict(zip(choices, chosen, strict=True)) for chosen in itertools.product(*choices.values())]
+
+
+def label(answers: dict[str, str | bool]) -> str:
+    """A short name for a set of answers, for a test's id."""
+    return ",".join(f"{question}={answer}" for question, answer in answers.items())

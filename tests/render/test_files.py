@@ -1,0 +1,170 @@
+"""Every file of every combination of answers, read by a parser of its format."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import yaml
+from dockerfile_parse import DockerfileParser
+
+from answers import combinations, label
+from commands import run, succeed
+from conftest import Render
+from environments import SERVICE
+from trees import tree
+
+LEFTOVERS = re.compile(r"<<|<%|%>|<#|cookiecutter\.")
+JINJA = re.compile(r"<%|%>|<#|#>|<<\s*cookiecutter|\{\{|\{%")
+
+
+def parse_dockerfile(text: str) -> None:
+    structure = DockerfileParser(fileobj=BytesIO(text.encode())).structure
+    assert {"FROM", "ENTRYPOINT", "USER"} <= {line["instruction"] for line in structure}
+
+
+def parse_makefile(text: str) -> None:
+    done = run("make", "--file=-", "--dry-run", "help", typed=text)
+    assert done.returncode == 0, done.stderr
+
+
+def parse_lines(text: str) -> None:
+    assert text.endswith("\n")
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def parse_editorconfig(text: str) -> None:
+    for line in text.splitlines():
+        assert re.fullmatch(r"|root = true|\[.+\]|\w+ = [\w-]+", line), line
+
+
+def parse_env(text: str) -> None:
+    for line in text.splitlines():
+        assert re.fullmatch(r"|#.*|[A-Z_]+=\S*", line), line
+
+
+PARSERS: dict[str, Callable[[str], object]] = {
+    ".py": ast.parse,
+    ".toml": tomllib.loads,
+    ".json": json.loads,
+    ".yml": yaml.safe_load,
+    ".yaml": yaml.safe_load,
+    ".md": parse_lines,
+    "Dockerfile": parse_dockerfile,
+    "Makefile": parse_makefile,
+    ".dockerignore": parse_lines,
+    ".gitignore": parse_lines,
+    ".editorconfig": parse_editorconfig,
+    ".env.example": parse_env,
+    "py.typed": lambda text: text == "",
+}
+
+
+def parser(path: Path) -> Callable[[str], object]:
+    return PARSERS[path.name] if path.name in PARSERS else PARSERS[path.suffix]
+
+
+@pytest.mark.parametrize("answers", combinations(), ids=label)
+def test_every_file_parses(answers: dict[str, str | bool], rendered: Render) -> None:
+    for path, (_, content) in tree(rendered(**answers)).items():
+        try:
+            parser(Path(path))(content.decode("utf-8"))
+        except Exception as error:
+            raise AssertionError(f"{path}: {error}") from error
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("x.py", "def f(:"),
+        ("x.toml", "a ="),
+        ("x.json", "{"),
+        ("x.yml", "a: [1"),
+        ("x.md", "a "),
+        ("Dockerfile", "COPY a b\n"),
+        ("Makefile", "help:\n    echo spaces\n"),
+        (".editorconfig", "nonsense"),
+        (".env.example", "a b"),
+    ],
+)
+def test_the_parsers_refuse_what_is_broken(name: str, broken: str) -> None:
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each parser has errors of its own
+        parser(Path(name))(broken)
+
+
+@pytest.mark.parametrize("answers", combinations(), ids=label)
+def test_no_delimiter_is_left_over(answers: dict[str, str | bool], rendered: Render) -> None:
+    for path, (_, content) in tree(rendered(**answers)).items():
+        if not path.endswith(".py"):  # copied, not rendered: `x << 2` is Python
+            found = LEFTOVERS.search(content.decode("utf-8"))
+            assert not found, f"{path}: {found}"
+
+
+def test_the_ci_answer_changes_no_python(rendered: Render) -> None:
+    trees = [
+        {path: content for path, content in tree(rendered(**answers)).items() if path.endswith(".py")}
+        for answers in combinations()
+    ]
+    assert all(other == trees[0] for other in trees)
+
+
+def test_no_python_of_the_template_has_a_jinja_tag() -> None:
+    files = list(SERVICE.rglob("*.py"))
+    assert len(files) > 10
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        ast.parse(text)
+        assert not re.search(r"<%|%>|<#|<<\s*\w*cookiecutter", text), file
+
+
+@pytest.mark.parametrize("answers", combinations(), ids=label)
+def test_only_the_chosen_pipeline_is_rendered(answers: dict[str, str | bool], rendered: Render) -> None:
+    service = rendered(**answers)
+    pipelines = {"gitlab": ".gitlab-ci.yml", "github": ".github/workflows/ci.yml"}
+    assert {ci for ci, path in pipelines.items() if (service / path).exists()} == {answers["ci"]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "path", "schema"),
+    [
+        ({"ci": "gitlab"}, ".gitlab-ci.yml", "vendor.gitlab-ci"),
+        ({"ci": "github"}, ".github/workflows/ci.yml", "vendor.github-workflows"),
+    ],
+    ids=["gitlab", "github"],
+)
+def test_the_pipeline_fits_its_schema(
+    answers: dict[str, str | bool], path: str, schema: str, rendered: Render, tmp_path: Path
+) -> None:
+    def check(file: Path) -> int:
+        return run("check-jsonschema", "--builtin-schema", schema, file).returncode
+
+    pipeline = rendered(**answers) / path
+    assert check(pipeline) == 0
+    broken = tmp_path / "broken.yml"
+    broken.write_text(pipeline.read_text(encoding="utf-8").replace("script:", "scrpt:").replace("runs-on:", "runs-in:"))
+    assert check(broken) != 0
+
+
+def test_every_value_that_a_condition_compares_with_is_an_answer() -> None:
+    compared = set()
+    for path in SERVICE.rglob("*"):
+        texts = [path.name] + ([path.read_text(encoding="utf-8")] if path.is_file() and path.suffix != ".py" else [])
+        for text in texts:
+            compared |= set(re.findall(r"cookiecutter\.(\w+) == [\"'](\w+)[\"']", text))
+    choices = {(question, answer) for answers in combinations() for question, answer in answers.items()}
+    assert compared
+    assert compared <= choices
+
+
+def test_the_dockerfile_is_as_hadolint_wants_it(rendered: Render, tmp_path: Path) -> None:
+    dockerfile = rendered() / "Dockerfile"
+    succeed("hadolint", dockerfile)
+    broken = tmp_path / "Dockerfile"
+    broken.write_text(f"{dockerfile.read_text(encoding='utf-8')}RUN sudo ls\n", encoding="utf-8")
+    assert run("hadolint", broken).returncode != 0

@@ -1,0 +1,90 @@
+"""The service's own commands, on a bare machine: Python, git and make, and no uv."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import run, succeed
+from conftest import Render, commit, git
+from environments import without_project
+
+CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "UV_INDEX_URL")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which little more than Python, git and make is found."""
+    tools = tmp_path_factory.mktemp("bare")
+    (tools / "python3").symlink_to(Path(sys.executable).resolve())
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", *CERTIFICATES) if name in os.environ}
+    environment = {**kept, "PATH": f"{tools}:/usr/bin:/bin"}
+    assert run("bash", "-c", "command -v uv", env=environment).returncode != 0
+    return environment
+
+
+def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], fresh: Render) -> None:
+    service = fresh()
+    commit(service, "Rendered")
+    assert "make run" in succeed("make", cwd=service, env=bare)
+    assert " passed" in succeed("make", "test", cwd=service, env=bare)
+    assert (service / ".tools/bin/uv").exists()
+    succeed("make", "lint", cwd=service, env=bare)
+    succeed("make", "build", cwd=service, env=bare)
+    assert [wheel.name for wheel in (service / "dist").glob("*.whl")] == ["my_service-0.1.0-py3-none-any.whl"]
+    hooks_pass_and_notice_what_is_wrong(service, bare)
+    serves_and_stops(service, bare)
+    assert git(service, "status", "--porcelain") == "?? uv.lock\n"
+
+
+def hooks_pass_and_notice_what_is_wrong(service: Path, environment: dict[str, str]) -> None:
+    succeed("make", "hooks", cwd=service, env=environment)
+    pre_commit = service / ".venv/bin/pre-commit"
+    said = succeed(pre_commit, "run", "--all-files", cwd=service, env=environment)
+    assert said.count("Passed") == 4
+    broken = service / "src/my_service/broken.py"
+    broken.write_text('x: int = "one"\n', encoding="utf-8")
+    git(service, "add", "--intent-to-add", "src/my_service/broken.py")
+    assert run(pre_commit, "run", "--all-files", cwd=service, env=environment).returncode != 0
+    git(service, "reset", "--quiet")
+    broken.unlink()
+
+
+def serves_and_stops(service: Path, environment: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        ["make", "run"], cwd=service, env={**environment, "PORT": "0"}, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", line):
+            said = succeed("curl", "--silent", "--fail", f"{found[1]}/api/v1/greeting")
+            assert said == '{"message":"Hello, World!"}'
+            process.terminate()
+            break
+    else:
+        raise AssertionError("".join(lines))
+    rest = process.communicate(timeout=30)[0]
+    assert "stopped" in rest
+
+
+def test_a_machine_without_python_is_told_what_is_missing(bare: dict[str, str], fresh: Render, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "make", "awk", "uname"):
+        (tools / name).symlink_to(Path("/usr/bin") / name)
+    done = run("make", "test", cwd=fresh(), env={**bare, "PATH": str(tools)})
+    assert done.returncode == 2
+    assert "Python 3.11 or newer is needed" in done.stdout + done.stderr
+
+
+def test_a_team_adds_targets_of_its_own(fresh: Render) -> None:
+    service = fresh()
+    (service / "project.mk").write_text(".PHONY: ours\nours:\n\t@echo ours\n", encoding="utf-8")
+    assert succeed("make", "ours", cwd=service, env=without_project()) == "ours\n"

@@ -1,0 +1,133 @@
+"""Every rendered service lints, type-checks, tests and runs. Only starting it and asking it finds all faults."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from answers import combinations, label
+from commands import Done, run
+from conftest import Render
+from environments import interpreter, service_python, without_project
+from running import Running, running
+
+VARIANTS = [
+    *combinations(),
+    {"project_name": 'Zürich\'s "50 %" \\ {{ café }} 🎉', "project_slug": "z", "package_name": "z"},
+]
+
+
+def run_in(service: Path, python: Path, *arguments: str, **variables: str) -> Done:
+    """Run the shared environment's Python in `service`, with `variables` added to the environment."""
+    environment = {**without_project(), "PYTHONPATH": str(service / "src"), **variables}
+    return run(python, "-m", *arguments, cwd=service, env=environment)
+
+
+@pytest.mark.parametrize("answers", VARIANTS, ids=label)
+@pytest.mark.parametrize(
+    "command",
+    [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("pytest", "-q")],
+    ids=lambda command: " ".join(command),
+)
+def test_its_own_checks_pass(command: tuple[str, ...], answers: dict[str, str], fresh: Render, python: Path) -> None:
+    done = run_in(fresh(**answers), python, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "broken"),
+    [
+        (("ruff", "check"), "import os\n"),
+        (("ruff", "format", "--check"), "x  =  1\n"),
+        (("mypy",), 'x: int = "1"\n'),
+        (("pytest", "-q"), "def test_it() -> None:\n    raise AssertionError\n"),
+    ],
+    ids=["ruff check", "ruff format", "mypy", "pytest"],
+)
+def test_its_own_checks_fail_when_something_is_wrong(
+    command: tuple[str, ...], broken: str, fresh: Render, python: Path
+) -> None:
+    service = fresh()
+    (service / "tests/test_broken.py").write_text(broken, encoding="utf-8")
+    assert run_in(service, python, *command).returncode != 0
+
+
+def ask_everything(service: Running, title: str) -> None:
+    greeting = service.get("/api/v1/greeting")
+    assert (greeting.status, greeting.json) == (200, {"message": "Hello, World!"})
+    assert service.get("/api/v1/greeting?name=%F0%9F%8E%89").json == {"message": "Hello, 🎉!"}
+    assert [service.get(probe).status for probe in ("/livez", "/readyz", "/startupz")] == [200, 200, 200]
+    assert service.get("/nothing/here").status == 404
+    assert service.get("/api/v1/greeting?name=").status == 422
+    assert service.get("/api/v1/greeting", method="POST").status == 405
+    docs = service.get("/docs")
+    assert docs.status == 200
+    assert b"swagger-ui" in docs.body
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "start.js"):
+        assert service.get(f"/docs/{asset}").status == 200, asset
+    openapi = service.get("/openapi.json").json
+    assert isinstance(openapi, dict)
+    assert openapi["info"]["title"] == title
+    assert "/api/v1/greeting" in openapi["paths"]
+    metrics = service.get("/metrics").body.decode()
+    assert 'http_requests_total{method="GET",route="/api/v1/greeting",status="200"} 2.0' in metrics
+    assert 'route="unmatched",status="404"' in metrics
+    assert "/nothing/here" not in metrics
+
+
+@pytest.mark.parametrize("answers", VARIANTS, ids=label)
+def test_it_runs_answers_and_stops(answers: dict[str, str], rendered: Render, python: Path) -> None:
+    service = rendered(**answers)
+    title = json.loads((service / ".twelvefold/answers.json").read_text(encoding="utf-8"))["project_name"]
+    with running(service, python) as started:
+        ask_everything(started, title)
+        assert started.stop() == 0
+    events = [json.loads(line) for line in started.output]
+    assert {"chassis.server", "chassis.access"} <= {event["logger"] for event in events}
+    assert not [event for event in events if event["level"] in {"warning", "error", "critical"}]
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.13"])
+def test_it_runs_and_passes_its_tests_on_each_python(version: str, fresh: Render) -> None:
+    try:
+        interpreter(version)
+    except LookupError:
+        if os.environ.get("REQUIRE_TOOLS") == "1":
+            raise
+        pytest.skip(f"needs Python {version}")
+    python = service_python(version)
+    service = fresh()
+    done = run_in(service, python, "pytest", "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with running(service, python) as started:
+        ask_everything(started, "My Service")
+        assert started.stop() == 0
+
+
+def test_a_wrong_setting_is_told_in_a_sentence(rendered: Render, python: Path) -> None:
+    done = run_in(rendered(), python, "my_service", "serve", APP_PRT="80", PORT="http")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "APP_PORT" in done.stderr
+
+
+def test_a_taken_port_is_told_in_a_sentence(rendered: Render, python: Path) -> None:
+    service = rendered()
+    with running(service, python) as first:
+        done = run_in(service, python, "my_service", "serve", PORT=str(first.port))
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    assert f"127.0.0.1:{first.port}" in done.stdout + done.stderr
+    assert "PORT" in done.stdout + done.stderr
+
+
+def test_a_foreign_chassis_is_refused(fresh: Render, rendered: Render, python: Path, tmp_path: Path) -> None:
+    service = fresh()
+    (service / "src/chassis").rename(tmp_path / "chassis")
+    both = f"{service / 'src'}:{rendered() / 'src'}"
+    done = run_in(service, python, "my_service", "version", PYTHONPATH=both)
+    assert done.returncode != 0
+    assert "each brings its own chassis" in done.stderr

@@ -1,0 +1,147 @@
+"""What is refused, with what to type instead; tests/render/test_hostile_answers.py renders what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import twelvefold_answers
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import Environment
+from twelvefold_answers import BadAnswersError, problems, quoted
+
+from commands import run, succeed
+from environments import TEMPLATE, render
+
+GOOD = {
+    "project_name": "My Service",
+    "project_slug": "my-service",
+    "package_name": "my_service",
+    "description": "What it does.",
+    "owner": "acme/payments",
+    "ci": "gitlab",
+    "repository_url": "https://gitlab.example.com:8443/acme/payments/my-service",
+}
+REFUSED = [
+    ("project_slug", "My-Service", "type my-service"),
+    ("project_slug", "2nd-service", "type nd-service"),
+    ("project_slug", "my--service", "type my-service"),
+    ("project_slug", "../my-service", "type my-service"),
+    ("project_slug", "a/b/c", "type a-b-c"),
+    ("project_slug", "..", "type my-service"),
+    ("project_slug", "café", "type cafe"),
+    ("project_slug", "pаyments", "type pyments"),  # noqa: RUF001 - the Cyrillic letter is the point
+    ("project_slug", "x" * 41, "type a shorter one"),
+    ("project_slug", "fastapi", "type fastapi-service"),
+    ("project_slug", "pre-commit", "type pre-commit-service"),
+    ("project_slug", "chassis", "type chassis-service"),
+    ("package_name", "class", "type class_service"),
+    ("package_name", "logging", "type logging_service"),
+    ("package_name", "asyncio", "type asyncio_service"),
+    ("package_name", "fastapi", "type fastapi_service"),
+    ("package_name", "prometheus_client", "type prometheus_client_service"),
+    ("package_name", "opentelemetry", "type opentelemetry_service"),
+    ("package_name", "chassis", "type chassis_service"),
+    ("package_name", "tests", "type tests_service"),
+    ("package_name", "service_package", "type service_package_service"),
+    ("package_name", "1st", "type st"),
+    ("package_name", "MyService", "type myservice"),
+    ("package_name", "my-service", "type my_service"),
+    ("package_name", "__init__", "type init"),
+    ("package_name", "ﬁle", "type file"),
+    ("project_name", "", "type at least one letter"),
+    ("project_name", "   ", "type at least one letter"),
+    ("project_name", " padded", 'type "padded"'),
+    ("project_name", "x" * 61, "type 60 at most"),
+    ("project_name", "two\nlines", "type it on one line"),
+    ("project_name", "<< 7 * 7 >>", "leave the tag out"),
+    ("description", "<% raw %>", "leave the tag out"),
+    ("description", "<# note #>", "leave the tag out"),
+    ("description", "bell\a", "in visible characters"),
+    ("description", "a\u2028b", "in visible characters"),
+    ("description", "a\u0085b", "in visible characters"),
+    ("description", "a\x7fb", "in visible characters"),
+    ("description", "\u202etxt.exe", "in visible characters"),
+    ("description", "\ufffe", "in visible characters"),
+    ("description", "\ud800", "in visible characters"),
+    ("description", "x" * 201, "type 200 at most"),
+    ("description", True, "type it in quotes"),
+    ("owner", "my team", "type the path"),
+    ("owner", "../team", "type the path"),
+    ("owner", "équipe", "type the path"),
+    ("repository_url", "git@gitlab.com:me/it.git", "type the address"),
+    ("repository_url", "https://user:token@gitlab.com/me/it", "type the address"),
+    ("repository_url", "https://gitlab.com/../it", "type the address"),
+    ("repository_url", 'https://gitlab.com/"/it', "type the address"),
+    ("repository_url", "javascript:alert(1)", "type the address"),
+    ("ci", "jenkins", "type gitlab or github"),
+]
+
+
+def test_good_answers_pass() -> None:
+    assert problems(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "instead"), REFUSED, ids=[f"{row[0]}={row[1]!r:.30}" for row in REFUSED]
+)
+def test_a_bad_answer_is_refused_with_what_to_type_instead(question: str, answer: object, instead: str) -> None:
+    found = problems({**GOOD, question: answer})
+    assert len(found) == 1
+    assert found[0].startswith(f"{question} = ")
+    assert instead in found[0]
+    assert found[0].isprintable()
+
+
+def test_all_bad_answers_are_told_at_once() -> None:
+    assert len(problems({})) == len(GOOD)
+
+
+@pytest.mark.parametrize("question", ["project_slug", "package_name"])
+def test_what_is_suggested_is_good(question: str) -> None:
+    for refused, answer, instead in REFUSED:
+        if refused == question and "shorter" not in instead:
+            assert problems({**GOOD, question: instead.removeprefix("type ")}) == [], answer
+
+
+@given(st.text())
+def test_any_text_is_judged_and_quoted_as_toml_and_json_read_it(text: str) -> None:
+    problems({**GOOD, "description": text})
+    assert json.loads(quoted(text)) == text
+
+
+def test_every_name_that_a_dependency_is_imported_by_is_refused(python: Path) -> None:
+    code = "import json, importlib.metadata as m; print(json.dumps(list(m.packages_distributions())))"
+    names = [
+        name
+        for name in json.loads(succeed(python, "-c", code))
+        if name.isidentifier() and name == name.lower() and name[0] != "_"
+    ]
+    assert "fastapi" in names
+    assert [name for name in names if not problems({**GOOD, "package_name": name})] == []
+
+
+def test_the_filters_are_jinja_s() -> None:
+    environment = Environment(extensions=[twelvefold_answers.Answers])  # noqa: S701 - as cookiecutter makes it
+    assert environment.from_string("{{ 'a \"b\"' | quoted }}").render() == r'"a \"b\""'
+    assert environment.from_string("{{ template_dir }}").render() == str(TEMPLATE)
+
+
+def test_a_refusal_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(BadAnswersError) as refusal:
+        render(tmp_path / "out", project_slug="a/b/c")
+    assert refusal.value.exit_code == 2
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_command_line_refuses_with_exit_code_2_and_no_traceback(tmp_path: Path) -> None:
+    bad = ["project_slug=../x", "package_name=class"]
+    done = run("cookiecutter", TEMPLATE, "--no-input", "--default-config", *bad, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert 'project_slug = "../x"' in done.stderr
+    assert 'package_name = "class"' in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path.parent / "x").exists()
