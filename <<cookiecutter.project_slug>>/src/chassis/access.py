@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from starlette.types import Scope
 
+from . import logs
 from .context import Ids
 from .lines import encode, timestamp
 from .stdout import Stdout
@@ -20,13 +21,9 @@ Write = Callable[[Scope, Ids, str, int, float, int], None]
 """Tells of one request: its scope, its ids, the route's template, the status, seconds, bytes of the response."""
 
 
-class AccessSettings(Protocol):
+class AccessSettings(logs.LogSettings, Protocol):
     """What of the settings decides how requests are logged."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def environment(self) -> str: ...
     @property
     def access_log(self) -> str: ...
 
@@ -51,6 +48,15 @@ class Line(msgspec.Struct):
     duration_ms: float
     response_bytes: int
     client: str | None
+
+
+def writer(settings: AccessSettings, *, version: str) -> Write:
+    """What tells of a request, as `settings` say. Where a person reads, the lines are as all others."""
+    if settings.access_log == "off":
+        return nowhere
+    if settings.access_log == "direct" and logs.is_json(settings):
+        return direct(settings, version=version, stdout=Stdout())
+    return through_logging
 
 
 def direct(settings: AccessSettings, *, version: str, stdout: Stdout) -> Write:

@@ -15,10 +15,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from .lines import JsonFormatter, TextFormatter
+from .log_levels import split_levels
 from .redaction import Redactor
 from .stdout import Stdout
-
-LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 class LogSettings(Protocol):
@@ -74,7 +73,7 @@ def configure(settings: LogSettings, *, version: str, secrets: Iterable[str] = (
 
 def dict_config(settings: LogSettings, *, version: str, secrets: Iterable[str] = ()) -> dict[str, Any]:
     """The configuration as `logging.config.dictConfig` takes it."""
-    root, loggers = levels(settings.log_level)
+    root, loggers = split_levels(settings.log_level)
     constant = {"service": settings.name, "version": version, "environment": settings.environment}
     redactor = Redactor(secrets)
     return {
@@ -88,20 +87,6 @@ def dict_config(settings: LogSettings, *, version: str, secrets: Iterable[str] =
         "root": {"handlers": ["stdout"], "level": root.upper()},
         "loggers": {name: {"level": level.upper()} for name, level in loggers.items()},
     }
-
-
-def levels(log_level: str) -> tuple[str, dict[str, str]]:
-    """Split "info,sqlalchemy.engine=debug" into the root's level and the levels of loggers. Raises ValueError."""
-    root, loggers = "info", {}
-    for part in filter(None, (part.strip() for part in log_level.split(","))):
-        name, _, level = part.rpartition("=")
-        if level.strip().lower() not in LEVELS:
-            raise ValueError(f"{level.strip()!r} is no level; use {', '.join(LEVELS)}, for example info,asyncio=debug")
-        if name:
-            loggers[name.strip()] = level.strip().lower()
-        else:
-            root = level.strip().lower()
-    return root, loggers
 
 
 def is_json(settings: LogSettings) -> bool:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import sys
-import tomllib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from prometheus_client.registry import Collector
@@ -19,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import access
+from . import access, logs, tracing
 from .api_docs import serve_api_docs
 from .checks import Check
 from .edge import Edge
@@ -31,8 +29,13 @@ from .metrics import Metrics
 from .openapi import Api
 from .rate_limit import Key, client_address
 from .security import StaticHeaders, headers
+from .setting_types import secret_values
 from .settings import Settings, load
 from .stack import stack
+from .versions import chassis_version, service_version
+
+if TYPE_CHECKING:
+    import click
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class Service:
     :param checks: what must work for the service to be ready, by name; each is given what ``request.state`` holds.
     :param collectors: the team's own collectors for Prometheus. Plain counters and the like need none of this.
     :param rate_limit_key: whom a request counts for, given its ASGI scope: by default its address; None for nobody.
+    :param commands: the team's one-off commands, run with the settings and the logging of the service: click's, with
+        the settings by ``@click.pass_obj``; the function may be asynchronous.
 
     Handlers start work that outlives the response with ``request.state.background.spawn(...)``.
     """
@@ -63,28 +68,55 @@ class Service:
         checks: Mapping[str, Check] | None = None,
         collectors: Iterable[Collector] = (),
         rate_limit_key: Key = client_address,
+        commands: Sequence[click.Command] = (),
     ) -> None:
         self.package = package
         self.settings = settings
         self.routers = routers
         self.rate_limit_key = rate_limit_key
+        self.commands = commands
         self.resources = dict(resources or {})
         if taken := RESERVED & self.resources.keys():
             raise ValueError(f"A resource cannot be called {taken.pop()!r}: the chassis uses that name itself.")
         self.metrics = Metrics(collectors=collectors)
         self.health = Health(checks=checks, announce=self.metrics.state.state)
         self.metrics.of_process.register(self.health)
+        self.tracing: tracing.Tracing | None = None
 
     def app(self, settings: Settings | None = None) -> ASGIApp:
         """The ASGI application; reads the settings unless given some."""
-        settings = settings or load(self.settings)
+        settings = settings or self.load()
         self.health.checks.timeout, self.health.checks.fresh_for = settings.check_seconds, settings.ready_cache_seconds
         release = service_version(settings.name)
-        self.metrics.info.info({"version": release, "commit": settings.commit, "chassis_version": chassis_version()})
+        self.metrics.info.info(
+            {"version": release, "commit": settings.commit or "unknown", "chassis_version": chassis_version()}
+        )
+        self.tracing = tracing.configured(
+            service=settings.name, version=release, environment=settings.environment
+        )
+        edge = Edge(
+            stack(self.api(settings), settings, rate_limit_key=self.rate_limit_key),
+            metrics=self.metrics,
+            headers=StaticHeaders(headers(settings)),
+            access_log=access.writer(settings, version=release),
+            tracing=self.tracing,
+        )
+        return _Front(edge, self.routes(settings))
+
+    def load(self) -> Settings:
+        """Read the settings of this process. Raises SettingsError."""
+        return load(self.settings)
+
+    def configure_logging(self, settings: Settings) -> None:
+        """Send what is logged in this process to stdout. Raises LogConfigError."""
+        logs.configure(settings, version=service_version(settings.name), secrets=secret_values(settings))
+
+    def api(self, settings: Settings) -> Api:
+        """The FastAPI application inside, without the probes and the edge."""
         api = Api(
             title=settings.title or settings.name,
             description=settings.description,
-            version=release,
+            version=service_version(settings.name),
             lifespan=lambda _: self._lifespan(settings),
             docs_url=None,
             redoc_url=None,
@@ -97,21 +129,16 @@ class Service:
             api.include_router(router)
         if settings.docs:
             serve_api_docs(api)
-        return _Front(
-            Edge(
-                stack(api, settings, rate_limit_key=self.rate_limit_key),
-                metrics=self.metrics,
-                headers=StaticHeaders(headers(settings)),
-                access_log=access.through_logging,
-                tracing=None,
-            ),
-            [
-                Route("/livez", self.health.livez),
-                Route("/startupz", self.health.startupz),
-                Route("/readyz", self.health.readyz),
-                *([] if settings.admin_port else self._admin_routes()),
-            ],
-        )
+        return api
+
+    def routes(self, settings: Settings) -> list[Route]:
+        """What is answered on the main port outside all middleware."""
+        return [
+            Route("/livez", self.health.livez),
+            Route("/startupz", self.health.startupz),
+            Route("/readyz", self.health.readyz),
+            *([] if settings.admin_port else self._admin_routes()),
+        ]
 
     def admin_app(self) -> ASGIApp:
         """What is served on the port of its own, where there is one."""
@@ -122,15 +149,16 @@ class Service:
 
     def main(self) -> None:
         """Run the command line and exit."""
-        from .cli import command_line
+        from .cli import main
 
-        command_line(self)(prog_name=f"python -m {self.package}")
+        sys.exit(main(self))
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, settings: Settings) -> AsyncIterator[dict[str, object]]:
         self.health.start({})
         # Left in reverse: background work first, then the resources, and what tells of all that last.
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(tracing.flushed(self.tracing))
             stack.enter_context(lag_observed(self.metrics.loop_lag.observe))
             background = Background()
             given = await stack.enter_async_context(
@@ -183,32 +211,6 @@ class _Front:
         except Exception:
             log.exception("the start or the end failed")
             raise
-
-
-def service_version(name: str) -> str:
-    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source.
-
-    "unknown" where there is neither: no reason not to start.
-    """
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        pyproject = Path(__file__).parents[2] / "pyproject.toml"
-    try:
-        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
-    except (OSError, ValueError, KeyError):
-        return "unknown"
-
-
-def chassis_version() -> str:
-    """The first digits of a hash over this package's source: equal in services that have the same chassis.
-
-    Not a number that somebody must remember to raise: it changes with the code and with nothing else.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def refuse_foreign_chassis(package: str) -> None:

@@ -4,52 +4,67 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-PREFIX = "APP_"
-# Variables that platforms set by these names; APP_PORT wins over PORT.
-USUAL_NAMES = {
-    "PORT": "port",
-    "LOG_LEVEL": "log_level",
-    "WEB_CONCURRENCY": "web_concurrency",
-    "ADMIN_PORT": "admin_port",
-}
+from .explain import invalid, left_at_default
+from .layers import Given, SettingsError, find_places, read_layers
+from .log_levels import split_levels
+
+__all__ = ["Settings", "SettingsError", "SettingsRead", "load", "read"]
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
-Layer = tuple[str, dict[str, Any]]
 
 
-class SettingsError(Exception):
-    """Settings that a service cannot start with: one sentence for each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+def _known_levels(log_level: str) -> str:
+    split_levels(log_level)  # raises what is wrong with it
+    return log_level
 
 
 class Settings(BaseModel):
-    """What every service can be told. A team adds its own in a subclass."""
+    """What every service can be told. A team adds its own in a subclass, nested models and secrets among them:
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+        class Cache(BaseModel, frozen=True):
+            url: str = "redis://localhost"
+            password: SecretStr | None = None  # APP_CACHE__PASSWORD
 
-    name: Annotated[str, Field(min_length=1, description="The service's name for machines.")]
+        class Settings(chassis.Settings):
+            greeting: Annotated[str, Field(min_length=1, description="What the service says.")] = "Hello"
+            cache: Cache = Cache()
+
+    What is typed `SecretStr` is never shown, and outside development and test it may not be left at its default: one
+    that may be absent is `SecretStr | None = None`, one that must be there has no default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+    name: Annotated[str, Field(min_length=1, description="The service's name for machines.", examples=["my-service"])]
     title: Annotated[str, Field(description="The service's name for people.")] = ""
     description: Annotated[str, Field(description="What the service does, in one sentence.")] = ""
-    environment: Annotated[str, Field(description="Where this process runs: development, staging, production …")] = (
-        "development"
-    )
+    environment: Annotated[
+        str, Field(description="Where this process runs: development, test, staging, production, or one of your own.")
+    ] = "development"
+    commit: Annotated[str, Field(description="The commit that was built; the image's build sets it.")] = ""
     host: Annotated[str, Field(description="The address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")] = 8000
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"], Field(description="The least level that is logged.")
+        str,
+        AfterValidator(_known_levels),
+        Field(description="The least level that is logged, and that of single loggers.", examples=["info,asyncio=debug"]),
     ] = "info"
     log_format: Annotated[
         Literal["auto", "json", "text"], Field(description="auto: text on a terminal, JSON lines elsewhere.")
     ] = "auto"
+    log_config: Annotated[
+        Path | None, Field(description="A logging configuration of your own, for dictConfig or fileConfig.")
+    ] = None
+    access_log: Annotated[
+        Literal["direct", "logging", "off"],
+        Field(description="direct: written without a detour. logging: through the loggers, for handlers of your own."),
+    ] = "direct"
     docs: Annotated[bool, Field(description="Serve the API docs at /docs.")] = True
     drain_seconds: Annotated[
         float, Field(ge=0, description="How long to keep serving after SIGTERM, while readiness is red.")
@@ -75,7 +90,6 @@ class Settings(BaseModel):
     admin_port: Annotated[
         int, Field(ge=0, le=65535, description="A port of its own for /metrics; 0 serves it on the main port.")
     ] = 0
-    commit: Annotated[str, Field(description="The commit that this was built from, shown in app_info.")] = "unknown"
     response_headers: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Annotated[str, Field(pattern=r"^[ -~]*$")]],
         Field(description="Headers of every response, over the chassis' security headers; an empty one is left out."),
@@ -126,89 +140,54 @@ class Settings(BaseModel):
     http_connections: Annotated[int, Field(gt=0, description="The most connections of the outgoing client.")] = 100
 
 
+@dataclass(frozen=True)
+class SettingsRead(Generic[AnySettings]):
+    """The settings of a process, and what the layers gave, lowest first: the last that names a setting has set it."""
+
+    settings: AnySettings
+    given: tuple[Given, ...]
+
+
 def load(model: type[AnySettings], *, environ: Mapping[str, str] | None = None) -> AnySettings:
     """Return the settings of this process.
 
-    Later layers win: the defaults in `model`, `config/settings.toml`, `config/settings.<environment>.toml`,
-    `config/.secrets.toml`, the variables of `environ` (by default this process's) with the prefix `APP_`; two
-    underscores reach into a table. Raises SettingsError, which lists everything that is wrong.
+    Later layers win: the defaults in `model`; `config/settings.toml`; `config/settings.<environment>.toml`;
+    `config/.secrets.toml`; the files in the secrets directory (`/run/secrets`, or what APP_SECRETS_DIR says), each
+    named as a setting; `.env` beside config/, in development only; the variables of `environ` (by default this
+    process's) with the prefix `APP_`, or called PORT, LOG_LEVEL and the like. APP_ENVIRONMENT chooses the environment,
+    APP_CONFIG_DIR another config/.
+
+    Two underscores reach into a table, `APP_X_FILE` names a file to read setting `x` from, and lists are split at
+    commas or written as JSON. Tables of several layers are merged, lists are replaced. Raises SettingsError, which
+    lists everything that is wrong.
     """
+    return read(model, environ=environ).settings
+
+
+def read(model: type[AnySettings], *, environ: Mapping[str, str] | None = None) -> SettingsRead[AnySettings]:
+    """As `load`, with the layer that each value came from."""
     environ = os.environ if environ is None else environ
-    layers = [*_file_layers(_directory(environ), _environment(environ)), _variables(environ)]
-    merged: dict[str, Any] = {}
-    for _, values in layers:
-        merged = _merge(merged, values)
+    places = find_places(environ, default_environment=model.model_fields["environment"].default)
+    readings = read_layers(model, places, environ)
+    given, problems, settings = readings.given, readings.problems, None
     try:
-        return model.model_validate(merged)
+        settings = model.model_validate(_merged(given))
     except ValidationError as error:
-        raise SettingsError([_sentence(details, model, layers) for details in error.errors()]) from error
+        problems += invalid(error, model, given)
+    problems += left_at_default(settings, model, given, environment=places.environment)
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return SettingsRead(settings, tuple(given))
 
 
-def _environment(environ: Mapping[str, str]) -> str:
-    return environ.get(f"{PREFIX}ENVIRONMENT", "development")
-
-
-def _directory(environ: Mapping[str, str]) -> Path:
-    chosen = environ.get(f"{PREFIX}CONFIG_DIR")
-    places = [Path(chosen)] if chosen else [Path.cwd() / "config", Path(__file__).parents[2] / "config"]
-    for place in places:
-        if (place / "settings.toml").is_file():
-            return place
-    looked = " and ".join(str(place / "settings.toml") for place in places)
-    raise SettingsError([f"There is no {looked}. Start in the service's folder, or set {PREFIX}CONFIG_DIR."])
-
-
-def _file_layers(directory: Path, environment: str) -> list[Layer]:
-    # Imported here because it is a third of a second that `--help` need not wait for.
-    from dynaconf import Dynaconf
-    from dynaconf.utils.inspect import get_history
-
-    # dynaconf reads the files; the environment is read by `_variables`, because dynaconf parses its values as
-    # TOML first: a password of 1e5 would become 100000.0.
-    files = Dynaconf(
-        root_path=str(directory),
-        settings_files=["settings.toml", f"settings.{environment}.toml", ".secrets.toml"],
-        core_loaders=["TOML"],
-        loaders=[],
-        environments=False,
-        load_dotenv=False,
-    )
-    return [
-        (f"config/{Path(entry['identifier']).name}", {key.lower(): value for key, value in entry["value"].items()})
-        for entry in get_history(files)
-        if entry["loader"] == "toml"
-    ]
-
-
-def _variables(environ: Mapping[str, str]) -> Layer:
-    values: dict[str, Any] = {field: environ[usual] for usual, field in USUAL_NAMES.items() if usual in environ}
-    for variable, value in environ.items():
-        if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG_DIR":
-            continue
-        *tables, key = variable.removeprefix(PREFIX).lower().split("__")
-        nested: Any = {key: value}
-        for table in reversed(tables):
-            nested = {table: nested}
-        values = _merge(values, nested)
-    return "the environment", values
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        both_are_tables = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both_are_tables else value
+def _merged(given: list[Given]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for path, value, *_ in given:
+        table = merged
+        for key in path[:-1]:
+            if not isinstance(table.get(key), dict):
+                table[key] = {}
+            table = table[key]
+        if value != {} or not isinstance(table.get(path[-1]), dict):  # an empty table takes nothing away
+            table[path[-1]] = value
     return merged
-
-
-def _sentence(details: Mapping[str, Any], model: type[Settings], layers: list[Layer]) -> str:
-    path = [str(part) for part in details["loc"]]
-    variable = PREFIX + "__".join(path).upper()
-    source = next((name for name, values in reversed(layers) if path[0] in values), "nowhere")
-    if details["type"] == "missing":
-        return f"{'.'.join(path)} is not set. Set it in config/settings.toml, or {variable} in the environment."
-    if details["type"] == "extra_forbidden":
-        near = get_close_matches(path[0], model.model_fields, n=1)
-        instead = f"Did you mean {PREFIX}{near[0].upper()}?" if near else "Remove it, or add it to Settings."
-        return f"{'.'.join(path)}, set by {source}, is no setting of this service. {instead}"
-    return f"{'.'.join(path)} ({variable}), set by {source}: {details['msg'][0].lower()}{details['msg'][1:]}."

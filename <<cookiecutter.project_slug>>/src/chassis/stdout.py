@@ -9,6 +9,8 @@ import threading
 import time
 
 PATIENCE_SECONDS = 1.0
+# One for all: a line that is longer than a pipe takes at once must not be cut by another thread's.
+LOCK = threading.Lock()
 
 
 class Stdout:
@@ -19,7 +21,6 @@ class Stdout:
 
     def __init__(self) -> None:
         self.dropped = 0
-        self._lock = threading.Lock()
         try:
             self._descriptor: int | None = sys.stdout.fileno()
         except (AttributeError, OSError, ValueError):
@@ -28,7 +29,7 @@ class Stdout:
     def write(self, line: bytes) -> None:
         """Write `line`, which ends with a line feed."""
         try:
-            with self._lock:
+            with LOCK:
                 if self._descriptor is None:
                     sys.stdout.write(line.decode("utf-8", "backslashreplace"))
                     return

@@ -1,4 +1,5 @@
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from starlette.testclient import TestClient
 
 from chassis import Resource, Service, Settings
 
+from chassis.layers import USUAL_NAMES
+
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -17,6 +20,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "config"
     directory.mkdir()
     (directory / "settings.toml").write_text('name = "under-test"\n', encoding="utf-8")
+    for name in [name for name in os.environ if name.startswith("APP_") or name in USUAL_NAMES]:
+        monkeypatch.delenv(name)  # what the shell of whoever runs the tests exports
     monkeypatch.setenv("APP_CONFIG_DIR", str(directory))
     return directory
 

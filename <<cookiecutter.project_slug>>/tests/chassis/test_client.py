@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 from yarl import URL
 
-from chassis import HttpClient, Settings, client, http_client, logs
+from chassis import HttpClient, Settings, client, context, http_client
 from chassis.client import ClientMetrics, is_repeatable, propagated, retry_after
 
 Serve = Callable[..., TestClient]
@@ -176,9 +176,12 @@ async def test_the_request_id_travels_on(http: HttpClient, upstream: Upstream) -
     assert upstream.seen[0][1]["user-agent"] == "caller"
 
 
-def test_the_trace_travels_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "inject_trace", lambda headers: headers.update(traceparent="00-a-b-01"))
-    assert propagated({"a": "b"}) == {"traceparent": "00-a-b-01", "a": "b"}
+def test_the_trace_travels_on() -> None:
+    ids = context.new(None, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    token = context.current.set(ids)
+    sent = propagated({"a": "b"})
+    context.current.reset(token)
+    assert sent == {"traceparent": ids.traceparent, "x-request-id": ids.request_id, "a": "b"}
 
 
 async def test_metrics_tell_hosts_and_outcomes_apart(

@@ -65,12 +65,6 @@ def test_each_logger_has_a_level_of_its_own(capsys: pytest.CaptureFixture[str]) 
     ]
 
 
-@pytest.mark.parametrize("log_level", ["loud", "info,shop=loud", "shop="])
-def test_a_level_that_is_none_is_refused_with_those_that_are(log_level: str) -> None:
-    with pytest.raises(ValueError, match="use debug, info, warning, error, critical"):
-        logs.levels(log_level)
-
-
 def test_warnings_uncaught_exceptions_and_threads_are_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
     configured(capsys)
     with warnings.catch_warnings():

@@ -1,0 +1,32 @@
+"""Which service this is, and which chassis is in it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+UNRENDERED = "unrendered"  # the chassis is developed in place, in the template
+
+
+def service_version(name: str) -> str:
+    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return _version_beside_source()
+
+
+def chassis_version() -> str:
+    """The version of the template that this chassis came with."""
+    stamp = json.loads((Path(__file__).parent / "template.json").read_text(encoding="utf-8"))["version"]
+    return UNRENDERED if stamp.startswith("<") else str(stamp)
+
+
+def _version_beside_source() -> str:
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    try:
+        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
+    except tomllib.TOMLDecodeError:
+        return UNRENDERED

@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from chassis.settings import load
+
+from service_package.settings import Settings
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+
+
+def test_the_example_of_an_environment_holds() -> None:
+    lines = [line.removeprefix("#") for line in EXAMPLE.read_text(encoding="utf-8").splitlines()]
+    example = dict(line.split("=", 1) for line in lines if line.startswith("APP_"))
+    assert load(Settings, environ=example).greeting == "Hello"
