@@ -91,9 +91,7 @@ class Service:
         self.metrics.info.info(
             {"version": release, "commit": settings.commit or "unknown", "chassis_version": chassis_version()}
         )
-        self.tracing = tracing.configured(
-            service=settings.name, version=release, environment=settings.environment
-        )
+        self.tracing = tracing.configured(service=settings.name, version=release, environment=settings.environment)
         edge = Edge(
             stack(self.api(settings), settings, rate_limit_key=self.rate_limit_key),
             metrics=self.metrics,

@@ -53,7 +53,9 @@ class Settings(BaseModel):
     log_level: Annotated[
         str,
         AfterValidator(_known_levels),
-        Field(description="The least level that is logged, and that of single loggers.", examples=["info,asyncio=debug"]),
+        Field(
+            description="The least level that is logged, and that of single loggers.", examples=["info,asyncio=debug"]
+        ),
     ] = "info"
     log_format: Annotated[
         Literal["auto", "json", "text"], Field(description="auto: text on a terminal, JSON lines elsewhere.")

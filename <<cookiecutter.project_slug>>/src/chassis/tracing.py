@@ -15,7 +15,8 @@ from . import context
 from .context import Ids
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Token
+    from contextvars import Token
+
     from opentelemetry.trace import Span
 
 log = logging.getLogger(__name__)
@@ -74,16 +75,14 @@ class Tracing:
 
     def __init__(self, *, service: str, version: str, environment: str) -> None:
         from opentelemetry import trace
-        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.resources import OTELResourceDetector, Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
         named = {"service.name": service, "service.version": version, "deployment.environment.name": environment}
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
-        resource = Resource(named).merge(Resource.create())  # type: ignore[no-untyped-call]
-        if resource.attributes.get("service.name", "").startswith("unknown_service"):  # type: ignore[union-attr]
-            resource = resource.merge(Resource({"service.name": service}))
+        resource = Resource.create(named).merge(OTELResourceDetector().detect())
         self.sampler = Sampler()
         self._provider = TracerProvider(
             resource=resource, sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False, id_generator=_id_generator()
@@ -174,7 +173,7 @@ def _exporter() -> Any:
 
 
 def _id_generator() -> Any:
-    from opentelemetry.sdk.trace import RandomIdGenerator
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class TheRequests(RandomIdGenerator):
         """The trace is the one that the log's lines name, and that the sampler decided on."""

@@ -10,7 +10,6 @@ from service_process import make_service
 from starlette.testclient import TestClient
 
 from chassis import Resource, Service, Settings
-
 from chassis.layers import USUAL_NAMES
 
 
