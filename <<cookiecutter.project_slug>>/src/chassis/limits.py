@@ -153,18 +153,7 @@ class TimeLimit:
 class _Run:
     """One request that is worked on; in `running` until its response begins or its time is over."""
 
-    __slots__ = (
-        "_cancelling",
-        "_complete",
-        "_receive",
-        "_running",
-        "_send",
-        "_task",
-        "awaited_client",
-        "deadline",
-        "expired",
-        "started",
-    )
+    started = expired = awaited_client = _complete = False
 
     def __init__(self, receive: Receive, send: Send, seconds: float, running: set[_Run]) -> None:
         self._receive, self._send = receive, send
@@ -172,7 +161,6 @@ class _Run:
         self._cancelling = self._task.cancelling()
         self._running = running
         self.deadline = time.monotonic() + seconds
-        self.expired = self.started = self._complete = self.awaited_client = False
         running.add(self)
 
     async def receive(self) -> Message:
