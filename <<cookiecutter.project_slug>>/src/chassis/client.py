@@ -145,6 +145,7 @@ class ClientMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._hosts: set[str] = set()
+        self._known: dict[tuple[Any, ...], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "http_client_requests",
             "Outgoing requests, each attempt; status is a class such as 2xx, or error without an answer.",
@@ -160,10 +161,17 @@ class ClientMetrics:
 
     def account(self, url: URL, method: str, status: int, seconds: float) -> None:
         """Count one attempt; `status` 0 is no answer."""
-        host = self._label(url)
-        method = method if method in METHODS else "OTHER"
-        self._requests.labels(host, method, f"{status // 100}xx" if status else "error").inc()
-        self._duration.labels(host, method).observe(seconds)
+        requests, duration = self._series(self._label(url), method if method in METHODS else "OTHER", status // 100)
+        requests.inc()
+        duration.observe(seconds)
+
+    def _series(self, *key: Any) -> tuple[Counter, Histogram]:
+        # Looked up once: `labels` costs more than counting.
+        if key not in self._known:
+            host, method, hundred = key
+            outcome = f"{hundred}xx" if hundred else "error"
+            self._known[key] = (self._requests.labels(host, method, outcome), self._duration.labels(host, method))
+        return self._known[key]
 
     def _label(self, url: URL) -> str:
         host = (url.host or "") if url.is_default_port() else f"{url.host}:{url.port}"

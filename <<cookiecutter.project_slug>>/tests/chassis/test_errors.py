@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 import pytest
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
@@ -116,6 +116,16 @@ async def with_broken_dependency() -> int:
     return 1
 
 
+@router.get("/ascii")
+async def in_ascii() -> bytes:
+    return "é".encode("ascii")
+
+
+@router.post("/echo")
+async def echo(request: Request) -> JSONResponse:
+    return JSONResponse(await request.json())
+
+
 @router.get("/gone")
 async def gone() -> None:
     raise ClientDisconnect
@@ -155,6 +165,12 @@ def test_every_error_is_a_problem(client: TestClient, method: str, path: str, st
     assert problem["detail"]
     assert problem["instance"] == path
     assert SECRET not in response.text
+
+
+def test_half_a_character_is_the_clients_fault_and_no_other_encoding_is(client: TestClient) -> None:
+    assert client.post("/echo", content=b'"\\ud83d\\ude00"').json() == "😀"
+    assert client.post("/echo", content=b'"\\ud83d"').status_code == 400
+    assert client.get("/ascii").status_code == 500
 
 
 def test_headers_of_an_error_are_kept(client: TestClient) -> None:
