@@ -235,5 +235,6 @@ async def test_a_crash_loop_ends_the_service(
             return -11
 
     settings = Settings(name="under-test", web_concurrency=1)
-    assert await Crashing([], settings=settings, folder=tmp_path, deadline=1).run() == 3
+    supervisor = Crashing([], settings=settings, folder=tmp_path, deadline=1, announce=lambda: None)
+    assert await supervisor.run() == 3
     assert caplog.messages[-1] == "worker 0 ended 6 times in a row; the last time with -11"
