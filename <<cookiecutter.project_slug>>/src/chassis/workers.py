@@ -103,6 +103,8 @@ class Supervisor:
             loop.add_signal_handler(sig, self._signalled, sig)
         await self._group.join(lambda: [*self._registry.collect(), *unsummed(REGISTRY)])
         keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self._count)]
+        for keeper in keepers:
+            keeper.add_done_callback(self._kept)
         await self._stopping.wait()
         _, late = await asyncio.wait(keepers, timeout=self._deadline)
         if late:
@@ -110,11 +112,13 @@ class Supervisor:
             self._exit_code = CUT_SHORT
             self._send(signal.SIGKILL)
             await asyncio.wait(late)
-        for keeper in keepers:
-            keeper.result()
         self._group.leave()
         log.info("stopped")
         return self._exit_code
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        if error := keeper.exception():
+            self._give_up(f"workers cannot be started: {type(error).__name__}: {error}")
 
     def _signalled(self, sig: int) -> None:
         if self._stopping.is_set():
@@ -147,7 +151,9 @@ class Supervisor:
             born = time.monotonic()
             code = await self._live(slot)
             if self._stopping.is_set():
-                self._exit_code = self._exit_code or abs(code)
+                # SIGTERM ends one that is still importing, and has nothing to lose.
+                ended_well = code in (0, -signal.SIGTERM)
+                self._exit_code = self._exit_code or (0 if ended_well else CUT_SHORT)
                 return
             failures = 1 if time.monotonic() - born > STEADY_SECONDS else failures + 1
             if slot not in self._started:
