@@ -262,6 +262,7 @@ async def test_the_exit_code_tells_whether_all_ended_well(tmp_path: Path, codes:
     class Ending(workers.Supervisor):
         async def _live(self, slot: int) -> int:
             if slot == 0:
+                await asyncio.sleep(0.01)  # the other lives too by then
                 self._stop()
             await self._stopping.wait()
             return codes[slot]
