@@ -135,10 +135,20 @@ def serve(service: Service, *, settings: Settings) -> int:
     listeners = [_listen(settings.host, settings.port, "PORT")]
     if settings.admin_port:
         listeners.append(_listen(settings.host, settings.admin_port, "ADMIN_PORT"))
+
+    def announce() -> None:
+        _announce(listeners)
+
+    async def started() -> None:
+        announce()
+
     try:
         if settings.web_concurrency > 1:
-            return workers.supervise(listeners, settings=settings, deadline=_longest_end(service, settings))
-        return _run(service, settings, listeners, started=_announcer(listeners))
+            deadline = _longest_end(service, settings)
+            return workers.supervise(
+                listeners, settings=settings, deadline=deadline, announce=lambda: _announce(listeners)
+            )
+        return _run(service, settings, listeners, started=started)
     finally:
         for listener in listeners:
             listener.close()
@@ -192,11 +202,10 @@ def _by_port(app: ASGIApp, admin: ASGIApp, admin_port: int) -> ASGIApp:
     return choose
 
 
-def _announcer(listeners: list[socket.socket]) -> Callable[[], Awaitable[None]]:
-    async def announce() -> None:
-        workers.announce(listeners)
-
-    return announce
+def _announce(listeners: list[socket.socket]) -> None:
+    for listener, purpose in zip(listeners, ("", " (metrics)"), strict=False):
+        host, port = listener.getsockname()[:2]
+        log.info("listening on http://%s:%d%s", f"[{host}]" if ":" in host else host, port, purpose)
 
 
 def _longest_end(service: Service, settings: Settings) -> float:

@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -35,21 +35,18 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 log = logging.getLogger(__name__)
 
 
-def supervise(listeners: list[socket.socket], *, settings: Settings, deadline: float) -> int:
+def supervise(
+    listeners: list[socket.socket], *, settings: Settings, deadline: float, announce: Callable[[], None]
+) -> int:
     """Keep `settings.web_concurrency` workers running until a signal ends them. Return the exit code.
 
     :param listeners: closed when the end begins.
     :param deadline: how long the end may take before workers are killed, in seconds.
+    :param announce: called when all workers serve for the first time.
     """
     with _shared_folder() as folder:
-        return asyncio.run(Supervisor(listeners, settings=settings, folder=folder, deadline=deadline).run())
-
-
-def announce(listeners: Sequence[socket.socket]) -> None:
-    """Log where the service can be reached."""
-    for listener, purpose in zip(listeners, ("", " (metrics)"), strict=False):
-        host, port = listener.getsockname()[:2]
-        log.info("listening on http://%s:%d%s", f"[{host}]" if ":" in host else host, port, purpose)
+        supervisor = Supervisor(listeners, settings=settings, folder=folder, deadline=deadline, announce=announce)
+        return asyncio.run(supervisor.run())
 
 
 def group(name: str) -> ProcessGroup:
@@ -73,12 +70,21 @@ def follow_parent(lifeline: socket.socket, *, orphaned: Callable[[], None]) -> N
 class Supervisor:
     """The parent of the workers."""
 
-    def __init__(self, listeners: list[socket.socket], *, settings: Settings, folder: Path, deadline: float) -> None:
+    def __init__(
+        self,
+        listeners: list[socket.socket],
+        *,
+        settings: Settings,
+        folder: Path,
+        deadline: float,
+        announce: Callable[[], None],
+    ) -> None:
         self._listeners = listeners
         self._count = settings.web_concurrency
         self._folder = folder
         self._group = ProcessGroup(folder, PARENT)
         self._deadline = deadline
+        self._announce = announce
         self._stopping = asyncio.Event()
         self._exit_code = 0
         self._processes: dict[int, asyncio.subprocess.Process] = {}
@@ -97,6 +103,8 @@ class Supervisor:
             loop.add_signal_handler(sig, self._signalled, sig)
         await self._group.join(lambda: [*self._registry.collect(), *unsummed(REGISTRY)])
         keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self._count)]
+        for keeper in keepers:
+            keeper.add_done_callback(self._kept)
         await self._stopping.wait()
         _, late = await asyncio.wait(keepers, timeout=self._deadline)
         if late:
@@ -104,11 +112,13 @@ class Supervisor:
             self._exit_code = CUT_SHORT
             self._send(signal.SIGKILL)
             await asyncio.wait(late)
-        for keeper in keepers:
-            keeper.result()
         self._group.leave()
         log.info("stopped")
         return self._exit_code
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        if error := keeper.exception():
+            self._give_up(f"workers cannot be started: {type(error).__name__}: {error}")
 
     def _signalled(self, sig: int) -> None:
         if self._stopping.is_set():
@@ -141,7 +151,9 @@ class Supervisor:
             born = time.monotonic()
             code = await self._live(slot)
             if self._stopping.is_set():
-                self._exit_code = self._exit_code or abs(code)
+                # SIGTERM ends one that is still importing, and has nothing to lose.
+                ended_well = code in (0, -signal.SIGTERM)
+                self._exit_code = self._exit_code or (0 if ended_well else CUT_SHORT)
                 return
             failures = 1 if time.monotonic() - born > STEADY_SECONDS else failures + 1
             if slot not in self._started:
@@ -195,7 +207,7 @@ class Supervisor:
         everybody = len(self._started) == self._count
         self._started.add(slot)
         if len(self._started) == self._count and not everybody and not self._stopping.is_set():
-            announce(self._listeners)
+            self._announce()
 
 
 @contextlib.contextmanager

@@ -192,12 +192,11 @@ async def launched(folder: Path, **environ: str) -> AsyncIterator[Running]:
     log = folder / f"log-{time.monotonic_ns()}"
     unwanted = ("APP_", "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-    python = {"PYTHONPATH": str(folder / "src"), "PYTHONPYCACHEPREFIX": str(folder / "pycache")}
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sample", "serve"),
             cwd=folder,
-            env={**inherited, **python, "PORT": "0", **environ},
+            env={**inherited, "PYTHONPATH": str(folder / "src"), "PORT": "0", **environ},
             stdout=output,
             stderr=output,
         )

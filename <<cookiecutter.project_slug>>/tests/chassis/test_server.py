@@ -113,6 +113,7 @@ async def test_an_absent_resource_is_named_in_one_line(sample_service: Path) -> 
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["PORT", "ADMIN_PORT"])
 async def test_a_taken_port_is_told_in_one_sentence(sample_service: Path, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -133,6 +134,7 @@ async def test_metrics_can_have_a_port_of_their_own(sample_service: Path) -> Non
         assert [(await ask(port, path)).status for path in ("/api/pid", "/readyz", "/livez")] == [404, 404, 404]
 
 
+@pytest.mark.slow
 async def test_a_backing_service_that_is_down_turns_readiness_red_and_never_liveness(sample_service: Path) -> None:
     async with running(sample_service, APP_READY_CACHE_SECONDS="0") as service:
         (sample_service / "database-is-down").touch()
@@ -143,6 +145,7 @@ async def test_a_backing_service_that_is_down_turns_readiness_red_and_never_live
         assert (await service.ask("/readyz")).status == 200
 
 
+@pytest.mark.slow
 async def test_the_log_holds_our_lines_only(sample_service: Path) -> None:
     async with running(sample_service) as service:
         service.signal()

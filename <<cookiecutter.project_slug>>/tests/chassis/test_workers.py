@@ -235,5 +235,38 @@ async def test_a_crash_loop_ends_the_service(
             return -11
 
     settings = Settings(name="under-test", web_concurrency=1)
-    assert await Crashing([], settings=settings, folder=tmp_path, deadline=1).run() == 3
+    supervisor = Crashing([], settings=settings, folder=tmp_path, deadline=1, announce=lambda: None)
+    assert await supervisor.run() == 3
     assert caplog.messages[-1] == "worker 0 ended 6 times in a row; the last time with -11"
+
+
+async def test_a_worker_that_cannot_even_be_spawned_ends_the_service(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unable(workers.Supervisor):
+        async def _live(self, slot: int) -> int:
+            raise OSError("too many open files")
+
+    settings = Settings(name="under-test", web_concurrency=2)
+    supervisor = Unable([], settings=settings, folder=tmp_path, deadline=1, announce=lambda: None)
+    assert await supervisor.run() == 3
+    assert caplog.messages == ["workers cannot be started: OSError: too many open files"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([0, 0], 0), ([0, 1], 1), ([0, -signal.SIGKILL], 1), ([-signal.SIGTERM, 0], 0)]
+)
+async def test_the_exit_code_tells_whether_all_ended_well(tmp_path: Path, codes: list[int], expected: int) -> None:
+    """A worker that SIGTERM ends before it listens for signals ended well."""
+
+    class Ending(workers.Supervisor):
+        async def _live(self, slot: int) -> int:
+            if slot == 0:
+                await asyncio.sleep(0.01)  # the other lives too by then
+                self._stop()
+            await self._stopping.wait()
+            return codes[slot]
+
+    settings = Settings(name="under-test", web_concurrency=2)
+    supervisor = Ending([], settings=settings, folder=tmp_path, deadline=1, announce=lambda: None)
+    assert await supervisor.run() == expected

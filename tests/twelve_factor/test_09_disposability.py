@@ -1,0 +1,119 @@
+"""IX. Disposability: a process starts fast, ends gracefully, and may be killed at any moment without harm."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from commands import run
+from conftest import Render
+from environments import without_project
+from running import Running, running
+
+PATH = "/api/v1/greeting"
+CPU_SECONDS = 0.9
+RSS_MIB = 70
+DRAIN_SECONDS = 1.5
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Load:
+    """What wrk saw."""
+
+    requests: int
+    errors: int
+
+
+def wrk() -> str:
+    found = shutil.which("wrk")
+    if found is None:
+        assert os.environ.get("REQUIRE_TOOLS") != "1", "wrk is missing; it is in Debian's package of that name"
+        pytest.skip("needs wrk")
+    return found
+
+
+def load_during(service: Running, seconds: float, sig: int = signal.SIGTERM) -> Load:
+    """Send requests as fast as one thread can; after half a second, send `sig`."""
+    url = f"http://127.0.0.1:{service.port}{PATH}"
+    command = [wrk(), "--threads", "1", "--connections", "16", "--duration", f"{seconds:.0f}s", url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+        time.sleep(0.5)
+        service.process.send_signal(sig)
+        output = load.communicate(timeout=30)[0]
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    counted = [*(errors.groups() if errors else ()), *(refused.groups() if refused else ())]
+    requests = re.search(r"(\d+) requests in", output)
+    return Load(int(requests[1]) if requests else 0, sum(map(int, counted)))
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rss_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def test_it_starts_fast_and_stays_small(fresh: Render, python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.delenv(variable, raising=False)
+    service = fresh()
+    used = []
+    for _ in range(4):  # the first compiles; an image brings the bytecode
+        with running(service, python) as started:
+            assert started.get(PATH).status == 200
+            used.append((cpu_seconds(started.process.pid), rss_mib(started.process.pid)))
+            assert started.stop() == 0
+    cpu, rss = map(min, zip(*used[1:], strict=True))
+    assert cpu <= CPU_SECONDS, f"{cpu:.2f} s of CPU from the start to the first 200"
+    assert rss <= RSS_MIB, f"{rss:.0f} MiB"
+
+
+@pytest.mark.parametrize("processes", ["1", "2", "4"])
+def test_nothing_is_refused_or_lost_while_it_drains(processes: str, rendered: Render, python: Path) -> None:
+    with running(rendered(), python, APP_DRAIN_SECONDS=str(DRAIN_SECONDS), WEB_CONCURRENCY=processes) as started:
+        load = load_during(started, seconds=1)
+        assert started.process.wait(10) == 0
+    assert load.requests > 100
+    assert load.errors == 0
+
+
+@pytest.mark.parametrize("how", [{"APP_DRAIN_SECONDS": "0"}, {"sig": signal.SIGKILL}], ids=["no drain", "killed"])
+def test_the_load_notices_when_something_is_lost(how: dict[str, str], rendered: Render, python: Path) -> None:
+    sig = int(how.pop("sig", signal.SIGTERM))
+    with running(rendered(), python, **how) as started:
+        assert load_during(started, seconds=2, sig=sig).errors > 0
+
+
+def test_it_may_be_killed_and_started_again_and_again(rendered: Render, python: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for _ in range(3):
+        with running(rendered(), python, PORT=str(port)) as started:
+            assert started.get(PATH).status == 200
+            started.process.kill()
+            assert started.process.wait(5) == -signal.SIGKILL
+
+
+def test_a_rolling_restart_behind_a_balancer_loses_nothing(rendered: Render, python: Path) -> None:
+    service = rendered()
+    environment = {**without_project(), "PYTHONPATH": str(service / "src")}
+    tests = ("tests/chassis/test_rolling_restart.py", "tests/chassis/test_server.py", "tests/chassis/test_workers.py")
+    done = run(
+        *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "slow", *tests), cwd=service, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
