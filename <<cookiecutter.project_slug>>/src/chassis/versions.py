@@ -19,9 +19,12 @@ def service_version(name: str) -> str:
 
 
 def chassis_version() -> str:
-    """The version of the template that this chassis came with."""
-    stamp = json.loads((Path(__file__).parent / "template.json").read_text(encoding="utf-8"))["version"]
-    return UNRENDERED if stamp.startswith("<") else str(stamp)
+    """The version of the template that this chassis came with, as the render noted it in .twelvefold/."""
+    for place in (Path.cwd(), Path(__file__).parents[2]):  # as config/ is found: an image has it where it starts
+        note = place / ".twelvefold" / "template.json"
+        if note.is_file():
+            return str(json.loads(note.read_text(encoding="utf-8"))["version"])
+    return UNRENDERED
 
 
 def _version_beside_source() -> str:
