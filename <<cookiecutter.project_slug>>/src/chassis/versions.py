@@ -7,11 +7,11 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-UNRENDERED = "unrendered"  # the chassis is developed in place, in the template
+UNKNOWN = "unknown"
 
 
 def service_version(name: str) -> str:
-    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source."""
+    """The version of the installed distribution `name`, or the one in pyproject.toml beside the source, or unknown."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -19,17 +19,17 @@ def service_version(name: str) -> str:
 
 
 def chassis_version() -> str:
-    """The version of the template that this chassis came with, as the render noted it in .twelvefold/."""
+    """The version of the template that this chassis came with, as the render noted it in .twelvefold/, or unknown."""
     for place in (Path.cwd(), Path(__file__).parents[2]):  # as config/ is found: an image has it where it starts
         note = place / ".twelvefold" / "template.json"
         if note.is_file():
             return str(json.loads(note.read_text(encoding="utf-8"))["version"])
-    return UNRENDERED
+    return UNKNOWN
 
 
 def _version_beside_source() -> str:
     pyproject = Path(__file__).parents[2] / "pyproject.toml"
     try:
         return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
-    except tomllib.TOMLDecodeError:
-        return UNRENDERED
+    except (OSError, ValueError, KeyError):  # no reason not to start
+        return UNKNOWN
