@@ -67,7 +67,8 @@ chassis: install ## Lint, type-check and test the chassis in place: make chassis
 		ruff check --quiet --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis && \
 		ruff format --quiet --check --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis && \
 		mypy --config-file '$(CHASSIS_CONFIG)' --cache-dir '$(CURDIR)/.cache/mypy-chassis' src/chassis tests/chassis && \
-		python -m pytest -c '$(CHASSIS_CONFIG)' --rootdir . -p no:cacheprovider -m 'slow or not slow' tests/chassis $(ARGS)
+		python -m pytest -c '$(CHASSIS_CONFIG)' --rootdir . -o pythonpath='$(CURDIR)/$(CHASSIS)/tests/chassis' \
+			-p no:cacheprovider -m 'slow or not slow' tests/chassis $(ARGS)
 
 .PHONY: constraints
 constraints: install ## Pin the newest versions of what services depend on

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from .lifecycle import StartError
 from .logs import LogConfigError
 from .own_commands import with_settings
-from .server import PortTakenError
 from .service import refuse_foreign_chassis
 from .settings import SettingsError, load, read
 from .versions import chassis_version, service_version
@@ -33,7 +33,7 @@ def main(service: Service, arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         click.echo("\n  ".join(["Error: The settings are wrong.", *error.problems]), err=True)
         return 2
-    except (PortTakenError, LogConfigError) as error:
+    except (StartError, LogConfigError) as error:
         click.echo(f"Error: {error}", err=True)
         return 2
     except click.ClickException as error:
