@@ -145,9 +145,7 @@ def serve(service: Service, *, settings: Settings) -> int:
     try:
         if settings.web_concurrency > 1:
             deadline = _longest_end(service, settings)
-            return workers.supervise(
-                listeners, settings=settings, deadline=deadline, announce=lambda: _announce(listeners)
-            )
+            return workers.supervise(listeners, settings=settings, deadline=deadline, announce=announce)
         return _run(service, settings, listeners, started=started)
     finally:
         for listener in listeners:
@@ -218,6 +216,12 @@ def _silence_uvicorn() -> None:
     noisy = logging.getLogger("uvicorn.error")
     if noisy.level == logging.NOTSET:
         noisy.setLevel(logging.WARNING)
+    noisy.addFilter(_is_no_cancellation)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    # Requests that are cancelled at the end are told of in one line, not with a traceback each.
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
 
 
 def _listen(host: str, port: int, variable: str) -> socket.socket:
