@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from chassis import Service
 from chassis.metrics import METHODS, Metrics
 from chassis.settings import Settings
+from chassis.versions import chassis_version, service_version
 
 SETTINGS = Settings(name="under-test", commit="0a1b2c3")
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0, text/plain; q=0.5"}
