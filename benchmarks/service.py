@@ -29,7 +29,7 @@ import render as main_job
 
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
-from environments import render, service_python, without_project  # noqa: E402
+from environments import render, service_python, without_project
 
 SCRATCH = main_job.SCRATCH / "service"
 BENCHMARKS = Path(__file__).parent
@@ -74,9 +74,7 @@ def contenders(python: Path, service: Path, collector: str) -> list[Contender]:
         Contender("bare FastAPI, its own command line", uvicorn, BENCHMARKS),
         Contender("bare FastAPI, lean", [*uvicorn, *lean], BENCHMARKS),
         Contender("twelvefold, everything on", serve, service, environment=ours, target="≥ 1.05; ≥ 0.80 of lean"),
-        Contender(
-            "twelvefold, 1 % traced", serve, service, environment={**ours, **traced}, target="≥ 0.75 of lean"
-        ),
+        Contender("twelvefold, 1 % traced", serve, service, environment={**ours, **traced}, target="≥ 0.75 of lean"),
         Contender("twelvefold, a probe", serve, service, path="/livez", environment=ours, target="≥ 0.95 of lean"),
     ]
 
@@ -169,7 +167,7 @@ def free_port() -> int:
 class Collector(http.server.BaseHTTPRequestHandler):
     """Takes whatever traces it is sent."""
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()

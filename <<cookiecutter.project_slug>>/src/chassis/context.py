@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
+import os
 import re
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class Ids(NamedTuple):
     request_id: str
     trace_id: str
     span_id: str
-    sampled: bool
+    sampled: bool = False
     parent_id: str | None = None
 
     @property
@@ -34,21 +35,36 @@ def new(request_id: str | None, traceparent: str | None) -> Ids:
 
     A malformed header is one that is missing. A request without an id gets its trace's.
     """
-    # Not from the system's randomness: these ids name a request and guard nothing, and that costs a system call.
-    bits = random.getrandbits(192) | 1
-    span_id = f"{bits & 0xFFFFFFFFFFFFFFFF:016x}"
     parent = TRACEPARENT.match(traceparent) if traceparent else None
-    if parent:
-        trace_id, parent_id, flags = parent.groups()
-        sampled = bool(int(flags, 16) & 1)
-    else:
-        trace_id, parent_id, sampled = f"{bits >> 64 or 1:032x}", None, False
+    trace_id = parent[1] if parent else _random()
     if request_id is None or not WELL_FORMED_ID.fullmatch(request_id):
         request_id = trace_id
-    return Ids(request_id, trace_id, span_id, sampled, parent_id)
+    if parent is None:
+        return Ids(request_id, trace_id, trace_id[16:])
+    return Ids(request_id, trace_id, _random()[16:], bool(int(parent[3], 16) & 1), parent[2])
 
 
 def request_id() -> str | None:
     """The id of the request that is being answered, if one is."""
     ids = current.get()
     return ids.request_id if ids else None
+
+
+def _supply() -> Iterator[str]:
+    # A slice of a long random text is the cheapest id there is.
+    while True:
+        digits = os.urandom(8192).hex()
+        for start in range(0, len(digits), 32):
+            drawn = digits[start : start + 32]
+            if drawn[:16] != _ZEROS and drawn[16:] != _ZEROS:  # which no id may be
+                yield drawn
+
+
+def _renew() -> None:
+    global _random
+    _random = _supply().__next__
+
+
+_ZEROS = "0" * 16
+_random = _supply().__next__
+os.register_at_fork(after_in_child=_renew)  # or parent and child would go on with the same ids

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import context, errors
-from .access import Write
-from .metrics import METHODS, Metrics
+from .accounts import Accounts
+from .metrics import Metrics
 from .security import StaticHeaders
 
 if TYPE_CHECKING:
@@ -26,37 +26,41 @@ class Edge:
     """Wraps `app`, which answers everything but the probes."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, headers: StaticHeaders, access_log: Write, tracing: Tracing | None
+        self, app: ASGIApp, *, metrics: Metrics, headers: StaticHeaders, accounts: Accounts, tracing: Tracing | None
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._headers = headers
-        self._access_log = access_log
+        self._accounts = accounts
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._tracing is None:
-            await self._answer(scope, receive, send, _ids(scope))
-        else:
-            await self._answer_traced(scope, receive, send, self._tracing)
-
-    async def _answer_traced(self, scope: Scope, receive: Receive, send: Send, tracing: Tracing) -> None:
+            return
         ids = _ids(scope)
-        outer = context.current.set(ids)
+        token = context.current.set(ids)
+        try:
+            if self._tracing is None:
+                await self._answer(scope, receive, send, ids)
+            else:
+                await self._answer_traced(scope, receive, send, ids, self._tracing)
+        finally:
+            context.current.reset(token)
+
+    async def _answer_traced(
+        self, scope: Scope, receive: Receive, send: Send, ids: context.Ids, tracing: Tracing
+    ) -> None:
         ids, span, token = tracing.begin(scope, ids)
+        context.current.set(ids)
         status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send, ids)
         finally:
             tracing.end(span, token, method=scope["method"], route=route_template(scope), status=status)
-            context.current.reset(outer)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, ids: context.Ids) -> int:
-        token = context.current.set(ids)
         root_path = scope.get("root_path", "")
-        metrics = self._metrics
         status = size = 0
 
         # Not `async`: it hands on the awaitable it got, where a coroutine of its own would be made for each message.
@@ -67,11 +71,11 @@ class Edge:
             elif message["type"] == "http.response.start":
                 status = message["status"]
                 headers = self._headers.added_to(message.get("headers", ()))
-                headers.append((b"x-request-id", ids.request_id.encode()))
+                headers.append((b"x-request-id", ids[0].encode()))
                 message["headers"] = headers
             return send(message)
 
-        metrics.in_flight += 1
+        self._metrics.in_flight += 1
         started = time.perf_counter()
         try:
             await self._app(scope, receive, send_on)
@@ -79,24 +83,21 @@ class Edge:
             await errors.last_resort(error, started=status > 0, scope=scope, receive=receive, send=send_on)
         finally:
             seconds = time.perf_counter() - started
-            metrics.in_flight -= 1
+            self._metrics.in_flight -= 1
             status = status or CLIENT_CLOSED_REQUEST
+            method, client = scope["method"], scope.get("client")
             route = route_template(scope, root_path)
-            method = scope["method"] if scope["method"] in METHODS else "OTHER"
-            metrics.observe(method, route, status, seconds, size, ids.trace_id if ids.sampled else None)
-            self._access_log(scope, ids, route, status, seconds, size)
-            context.current.reset(token)
+            address = client[0] if client else None
+            self._accounts.add((ids, method, scope["path"], address, route, status, seconds, size, time.time()))
         return status
 
 
 def _ids(scope: Scope) -> context.Ids:
-    request_id = traceparent = None
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            request_id = value.decode("latin-1")
-        elif name == b"traceparent":
-            traceparent = value.decode("latin-1")
-    return context.new(request_id, traceparent)
+    headers = dict(scope["headers"])
+    request_id, traceparent = headers.get(b"x-request-id"), headers.get(b"traceparent")
+    return context.new(
+        request_id.decode("latin-1") if request_id else None, traceparent.decode("latin-1") if traceparent else None
+    )
 
 
 def route_template(scope: Scope, root_path: str = "") -> str:
@@ -106,8 +107,8 @@ def route_template(scope: Scope, root_path: str = "") -> str:
     """
     # Since FastAPI 0.137 scope["route"].path lacks the prefix of the routers around it; this has the whole.
     found = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
-    template = getattr(found, "path_format", None)
+    template: str | None = getattr(found, "path_format", None)
     if template is None:
         return "unmatched"
-    mounted_at = scope.get("root_path", "").removeprefix(root_path)
-    return f"{mounted_at}{template}"
+    mounted_at = scope.get("root_path", "")
+    return template if mounted_at == root_path else f"{mounted_at.removeprefix(root_path)}{template}"

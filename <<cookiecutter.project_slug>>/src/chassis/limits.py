@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -153,10 +153,22 @@ class TimeLimit:
 class _Run:
     """One request that is worked on; in `running` until its response begins or its time is over."""
 
-    started = expired = awaited_client = _complete = False
+    __slots__ = (
+        "_cancelling",
+        "_complete",
+        "_receive",
+        "_running",
+        "_send",
+        "_task",
+        "awaited_client",
+        "deadline",
+        "expired",
+        "started",
+    )
 
     def __init__(self, receive: Receive, send: Send, seconds: float, running: set[_Run]) -> None:
         self._receive, self._send = receive, send
+        self.started = self.expired = self.awaited_client = self._complete = False
         self._task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment] # an application has one
         self._cancelling = self._task.cancelling()
         self._running = running
@@ -173,11 +185,11 @@ class _Run:
         self._complete = not message.get("more_body", False)
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         if not self.started:
             self.started = True
             self._running.discard(self)
-        await self._send(message)
+        return self._send(message)
 
     def expire(self) -> None:
         self._running.discard(self)

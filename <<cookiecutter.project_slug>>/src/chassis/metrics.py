@@ -51,6 +51,8 @@ class Metrics:
 
     def __init__(self, *, collectors: Iterable[Collector] = ()) -> None:
         self.in_flight = 0
+        self.settle: Callable[[], None] = lambda: None
+        """Called before the figures are read."""
         self.group: process_group.ProcessGroup | None = None
         self._recorders: dict[Request_, Recorders] = {}
         self._define_events(CollectorRegistry())
@@ -115,12 +117,14 @@ class Metrics:
 
     async def endpoint(self, request: Request) -> Response:
         """GET /metrics, as OpenMetrics where the Accept header asks for it."""
+        self.settle()
         families = self._all() if self.group is None else await self.group.families(self.local())
         encode, content_type = _encoder(request.headers.get("accept", ""))
         return Response(encode(_Families(_distinct(families))), headers={"content-type": content_type})
 
     def local(self) -> list[Metric]:
         """The families that tell of this one process, or that prometheus_client does not sum over processes."""
+        self.settle()
         return [*self.of_process.collect(), *process_group.unsummed(REGISTRY)]
 
     def _all(self) -> Iterator[Metric]:

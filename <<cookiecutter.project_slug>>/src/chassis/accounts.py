@@ -1,0 +1,46 @@
+"""Accounts: what was answered, told to the metrics and the access log a moment later, many requests at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from .access import Answered, Write, through_logging
+from .metrics import Metrics
+
+LATER = 0.01  # seconds
+
+
+class Accounts:
+    """Collects what was answered.
+
+    Telling of fifty requests in a row costs a fraction of telling of each in between: its code and its data are at
+    hand then, and one system call writes all lines. A process that is killed takes what happened in its last
+    hundredth of a second with it. Lines that go through `logging` are not put off: somebody may be looking.
+    """
+
+    def __init__(self, *, metrics: Metrics, access_log: Write) -> None:
+        self._metrics = metrics
+        self._access_log = access_log
+        self._at_once = access_log is through_logging
+        self._answered: list[Answered] = []
+        self._waits = False
+
+    def add(self, answered: Answered) -> None:
+        """Account for one request."""
+        self._answered.append(answered)
+        if self._at_once:
+            self.settle()
+        elif not self._waits:
+            self._waits = True
+            asyncio.get_running_loop().call_later(LATER, self.settle)
+
+    def settle(self) -> None:
+        """Tell of all that has not been told of."""
+        self._waits = False
+        answered, self._answered = self._answered, []
+        if not answered:
+            return
+        observe = self._metrics.observe
+        for ids, method, _, _, route, status, seconds, size, _ in answered:
+            observe(method, route, status, seconds, size, ids.trace_id if ids.sampled else None)
+        self._access_log(answered)
