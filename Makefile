@@ -4,14 +4,17 @@ SHELL := bash
 
 # uv from the PATH, or else one of this checkout's own: nothing is installed outside it.
 UV_VERSION := 0.13.9
-UV := $(or $(shell command -v uv),$(CURDIR)/.tools/bin/uv)
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.14,$(shell \
-	$(name) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)))
+UV := $(or $(shell command -v uv),.tools/bin/uv)
+TOOLS := $(if $(filter .tools/bin/uv,$(UV)),.tools/uv-$(UV_VERSION))
+# A virtual environment holds its own path: a checkout that was moved or copied needs a new one.
+MOVED := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11) or print(sys.executable))' 2>/dev/null && break; done)
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 # Python run in the template's folder must leave nothing there: what lies there is rendered.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
-export PATH := $(CURDIR)/.venv/bin:$(dir $(UV)):$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.tools/bin
 
 WORKERS ?= 2
 
@@ -23,16 +26,19 @@ CHASSIS_CONFIG = $(CURDIR)/.cache/services/default/pyproject.toml
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(CURDIR)/.tools/bin/uv:
+.tools/uv-$(UV_VERSION):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or say where: make PYTHON=/path/to/python3"; exit 2; }
 	@echo "Installing uv $(UV_VERSION) into .tools/ ..."
-	@$(PYTHON) -m venv .tools
+	@"$(PYTHON)" -m venv --clear .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-
-.venv/installed: pyproject.toml uv.lock | $(filter $(CURDIR)/.tools/bin/uv,$(UV))
-	@echo "Installing the template's own tools into .venv/ ..."
-	@$(UV) sync --frozen --quiet
 	@touch $@
+
+.PHONY: moved
+.venv/installed: pyproject.toml uv.lock $(MOVED) | $(TOOLS)
+	@echo "Installing the template's own tools into .venv/ ..."
+	@$(if $(MOVED),rm -rf .venv)
+	@"$(UV)" sync --frozen --quiet
+	@pwd -P >$@
 
 .PHONY: install
 install: .venv/installed ## Install everything into this checkout

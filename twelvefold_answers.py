@@ -29,6 +29,16 @@ RESERVED = {"chassis", "config", "conftest", "deploy", "docs", "src", "tests", "
 # Import names of dependencies that do not follow from the name of the distribution; a test keeps it complete.
 IMPORT_NAMES = {"mypyc", "opentelemetry", "py", "requirements", "vendor_licenses", "yaml"}
 
+# The standard library's public modules differ between Pythons; an answer is good on all from 3.11 to 3.14, or on none.
+# fmt: off
+CAME_OR_WENT = {
+    "aifc", "annotationlib", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "compression", "crypt",
+    "distutils", "imghdr", "imp", "lib2to3", "mailcap", "msilib", "nis", "nntplib", "ossaudiodev", "pipes", "smtpd",
+    "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib",
+}
+# fmt: on
+STANDARD_LIBRARY = sys.stdlib_module_names | CAME_OR_WENT
+
 JINJA = re.compile(r"<<|<%|<#")
 FORBIDDEN_CATEGORIES = {
     "Cc": "a control character",
@@ -49,12 +59,13 @@ class BadAnswersError(click.ClickException):
 
 
 class Answers(Extension):
-    """Adds to Jinja: the filters ``refuse_bad_answers`` and ``quoted``, and the global ``template_dir``."""
+    """Adds to Jinja: the filters ``refuse_bad_answers``, ``quoted``, ``markdown``; the global ``template_dir``."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["refuse_bad_answers"] = refuse_bad_answers
         environment.filters["quoted"] = quoted
+        environment.filters["markdown"] = markdown
         environment.globals["template_dir"] = str(TEMPLATE)
 
 
@@ -69,6 +80,29 @@ def refuse_bad_answers(answers: Mapping[str, object]) -> str:
 def quoted(value: str) -> str:
     """`value` as a double-quoted string that JSON, TOML and YAML read alike."""
     return json.dumps(value, ensure_ascii=False)
+
+
+# What CommonMark and GitHub would take for markup in a heading or a paragraph of one line. Not a star between spaces
+# nor an underscore within a word: they are text as they stand.
+MARKUP = re.compile(
+    r"""
+    [`\[\]]
+    | \\ (?= [!-/:-@\[-`{-~] | $ )
+    | < (?= [A-Za-z/!?] )
+    | & (?= \#? \w+ ; )
+    | ~ (?= .*~ ) | (?<= ~ ) ~ | ~ $
+    | (?<! [A-Za-z0-9] ) _ | _ (?! [A-Za-z0-9] )
+    | (?<! \  ) \* | \* (?! \  )
+    | ^ [\#>+-]
+    """,
+    re.VERBOSE,
+)
+
+
+def markdown(value: str) -> str:
+    """`value`, one line, as Markdown that shows it: the characters that would be markup get a backslash."""
+    numbered = re.sub(r"^(\d{1,9})([.)])(?= |$)", r"\1\\\2", MARKUP.sub(r"\\\g<0>", value))
+    return re.sub(r"(?<= )(#+)$", r"\\\1", numbered)  # a heading may end in these
 
 
 def problems(answers: Mapping[str, object]) -> list[str]:
@@ -93,7 +127,7 @@ def _not_one_line(answer: object) -> str | None:
     if not answer.strip():
         return "it is empty; type at least one letter."
     if answer != answer.strip():
-        return f"it begins or ends with a space; type {_shown(answer.strip())}."
+        return "it begins or ends with a space; type it without."
     if JINJA.search(answer):
         return "it holds a Jinja tag (<<, <% or <#), which the next update would execute; leave the tag out."
     for character in answer:
@@ -121,39 +155,44 @@ def _limited(limit: int) -> Callable[[str], str | None]:
 
 def _project_slug(answer: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", answer):
-        return f"use a-z, 0-9 and single hyphens, a letter first; type {_suggestion(answer, '-')}."
+        return f"use a-z, 0-9 and single hyphens, a letter first; type {suggestion(answer, '-')}."
     if len(answer) > 40:
         return "it is longer than 40 characters, and images and deployments are named after it; type a shorter one."
-    return _taken(answer, "-")
+    return _taken_instead(answer, "-")
 
 
 def _package_name(answer: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", answer):
-        return f"use a-z, 0-9 and single underscores, a letter first; type {_suggestion(answer, '_')}."
+        return f"use a-z, 0-9 and single underscores, a letter first; type {suggestion(answer, '_')}."
     if len(answer) > 40:
         return "it is longer than 40 characters; type a shorter one."
-    return _taken(answer, "_")
+    return _taken_instead(answer, "_")
 
 
-def _taken(answer: str, separator: str) -> str | None:
+def _taken_instead(answer: str, separator: str) -> str | None:
+    taken = _taken(answer)
+    return f"{taken}; type {suggestion(answer, separator)}, for example." if taken else None
+
+
+def _taken(answer: str) -> str | None:
     name = answer.replace("-", "_")
-    instead = f"type {answer}{separator}service, for example."
     if keyword.iskeyword(name):
-        return f"it is a keyword of Python; {instead}"
-    if name in sys.stdlib_module_names:
-        return f"the standard library has a module of that name; {instead}"
+        return "it is a keyword of Python"
+    if name in STANDARD_LIBRARY:
+        return "the standard library has a module of that name"
     if name in RESERVED:
-        return f"the name has a meaning of its own in a service; {instead}"
+        return "the name has a meaning of its own in a service"
     if name in IMPORT_NAMES or name in dependency_names():
-        return f"a dependency of the service has that name; {instead}"
+        return "a dependency of the service has that name"
     return None
 
 
-def _suggestion(answer: str, separator: str) -> str:
+def suggestion(answer: str, separator: str) -> str:
+    """A name made of `answer`'s words that would be accepted."""
     plain = unicodedata.normalize("NFKD", answer).encode("ascii", "ignore").decode().lower()
-    words = re.findall(r"[a-z0-9]+", plain)
-    name = separator.join(words).lstrip("0123456789" + separator)[:40].rstrip(separator)
-    return name or f"my{separator}service"
+    words = separator.join(re.findall(r"[a-z0-9]+", plain)).lstrip("0123456789" + separator)
+    name = words[:40].rstrip(separator) or f"my{separator}service"
+    return f"{name[:32].rstrip(separator)}{separator}service" if _taken(name) else name
 
 
 def dependency_names() -> set[str]:

@@ -45,12 +45,33 @@ def ownership() -> dict[str, str]:
     }
 
 
-def remove_what_is_not_rendered() -> None:
-    for cache in list(Path().rglob("__pycache__")):  # where somebody ran the template's Python in place
-        shutil.rmtree(cache)
-    for root, _, _ in os.walk(".", topdown=False):  # a folder all of whose files belong to other answers
-        if root != "." and not any(Path(root).iterdir()):
-            Path(root).rmdir()
+def template_paths() -> tuple[list[Path], list[Path]]:
+    """Return the files and the folders, deepest first, that the template has for these answers.
+
+    In a folder that was there before (`cookiecutter -f`), all else is somebody's.
+    """
+    folder = next(TEMPLATE.glob("*cookiecutter.project_slug*"))
+    jinja = Environment(**CONTEXT["_jinja2_env_vars"])  # noqa: S701 - paths, as cookiecutter renders them
+    found = sorted(folder.rglob("*"), reverse=True)
+    names = [
+        (jinja.from_string(path.relative_to(folder).as_posix()).render(cookiecutter=CONTEXT), path) for path in found
+    ]
+    named = [(Path(name), path) for name, path in names if all(name.split("/"))]  # other answers' names are empty
+    return [name for name, path in named if path.is_file()], [name for name, path in named if path.is_dir()]
+
+
+def is_linked(path: Path) -> bool:
+    """Whether writing to `path` would follow a symbolic link, perhaps out of the service."""
+    return any(part.is_symlink() for part in (path, *path.parents))
+
+
+def remove_what_is_not_rendered(files: list[Path], folders: list[Path]) -> None:
+    for path in files:
+        if "__pycache__" in path.parts and not is_linked(path):  # somebody ran the template's Python in place
+            path.unlink(missing_ok=True)
+    for path in folders:  # all of its files may belong to other answers
+        if path.is_dir() and not is_linked(path) and not any(path.iterdir()):
+            path.rmdir()
 
 
 def name_the_package(path: Path) -> None:
@@ -61,17 +82,27 @@ def name_the_package(path: Path) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
+    if is_linked(path):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8", newline="")
     path.chmod(0o644)
 
 
+def keep(path: Path) -> None:
+    last_applied = MEMORY / "applied" / path
+    if not is_linked(last_applied):
+        last_applied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, last_applied)
+
+
 def main() -> None:
-    remove_what_is_not_rendered()
+    files, folders = template_paths()
+    remove_what_is_not_rendered(files, folders)
     rules = sorted(ownership().items())
     manifest = {}
-    for path in sorted(path for path in Path().rglob("*") if path.is_file()):
+    for path in sorted(path for path in files if path.is_file() and not is_linked(path)):
         name = path.as_posix()
         owner = next((word for pattern, word in rules if fnmatch.fnmatchcase(name, pattern)), "seeded")
         if owner == "seeded" and path.suffix == ".py":
@@ -83,9 +114,7 @@ def main() -> None:
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
         if owner == "merged":
-            last_applied = MEMORY / "applied" / path
-            last_applied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, last_applied)
+            keep(path)
     answers = {question: answer for question, answer in CONTEXT.items() if not question.startswith("_")}
     write_json(MEMORY / "answers.json", answers)
     write_json(MEMORY / "manifest.json", manifest)

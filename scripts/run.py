@@ -18,8 +18,6 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from cookiecutter.main import cookiecutter
-
 TEMPLATE = Path(__file__).resolve().parents[1]
 SCRATCH = TEMPLATE / ".cache" / "run"
 LISTENING = re.compile(r"listening on (http://\S+)")
@@ -36,19 +34,29 @@ Its log follows; Ctrl-C ends it.
 
 
 def main() -> int:
+    """Return 0 if it was stopped while it served, 130 if it was stopped before, 3 if the service failed."""
+    with own_interrupts():
+        try:
+            code = serve()
+        except KeyboardInterrupt:
+            code = 128 + signal.SIGINT
+    step("Stopped.")
+    return code
+
+
+def serve() -> int:
     began = time.monotonic()
     step("Rendering a service with the default answers ...")
     service = render()
     step("Installing it (a first run downloads its dependencies) ...")
     subprocess.run(["make", "--no-print-directory", "install"], cwd=service, check=True)
     step("Starting it ...")
-    with own_interrupts(), started(service) as process:
+    with started(service) as process:
         address = wait_for_address(process)
         greeting = get(f"{address}/api/v1/greeting")
         step(f"{address}/api/v1/greeting answered {greeting}, {time.monotonic() - began:.1f} s after make run.")
         print(WHAT_TO_SEE.format(address=address, service=service, template=TEMPLATE), flush=True)
         follow(process)
-    step("Stopped.")
     return 0 if process.returncode == 0 else 3
 
 
@@ -57,6 +65,8 @@ def step(sentence: str) -> None:
 
 
 def render() -> Path:
+    from cookiecutter.main import cookiecutter  # takes a second, in which Ctrl-C must find its handler
+
     os.environ["TWELVEFOLD_QUIET"] = "1"
     shutil.rmtree(SCRATCH, ignore_errors=True)
     SCRATCH.mkdir(parents=True)

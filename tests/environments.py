@@ -1,7 +1,7 @@
 """The one environment that every rendered variant is checked in, made from what a rendered service declares.
 
 `python tests/environments.py` makes it and prints where its Python is; with a version such as 3.13, it only prints
-where the interpreter of that version is.
+where the interpreter of that version is, or exits with code 3 if this machine has none.
 """
 
 from __future__ import annotations
@@ -80,5 +80,17 @@ def _absent(path: Path) -> Path:
     return path
 
 
+def main(version: str = "") -> int:
+    if not version:
+        sys.stdout.write(f"{service_python()}\n")
+        return 0
+    try:
+        sys.stdout.write(f"{interpreter(version)}\n")
+    except LookupError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    return 0
+
+
 if __name__ == "__main__":
-    sys.stdout.write(f"{interpreter(sys.argv[1]) if sys.argv[1:] else service_python()}\n")
+    sys.exit(main(*sys.argv[1:]))

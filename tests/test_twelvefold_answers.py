@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 import twelvefold_answers
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import Environment
-from twelvefold_answers import BadAnswersError, problems, quoted
+from twelvefold_answers import CAME_OR_WENT, STANDARD_LIBRARY, BadAnswersError, markdown, problems, quoted
 
 from commands import run, succeed
-from environments import TEMPLATE, render
+from environments import TEMPLATE, interpreter, render
 
 GOOD = {
     "project_name": "My Service",
@@ -51,9 +53,14 @@ REFUSED = [
     ("package_name", "my-service", "type my_service"),
     ("package_name", "__init__", "type init"),
     ("package_name", "ﬁle", "type file"),
+    ("package_name", "Logging", "type logging_service"),
+    ("package_name", "1class", "type class_service"),
+    ("package_name", "distutils", "type distutils_service"),
+    ("package_name", "annotationlib", "type annotationlib_service"),
+    ("project_slug", " logging", "type it without"),
     ("project_name", "", "type at least one letter"),
     ("project_name", "   ", "type at least one letter"),
-    ("project_name", " padded", 'type "padded"'),
+    ("project_name", " padded", "type it without"),
     ("project_name", "x" * 61, "type 60 at most"),
     ("project_name", "two\nlines", "type it on one line"),
     ("project_name", "<< 7 * 7 >>", "leave the tag out"),
@@ -99,11 +106,42 @@ def test_all_bad_answers_are_told_at_once() -> None:
     assert len(problems({})) == len(GOOD)
 
 
+NAMES = st.text() | st.builds(
+    "".join, st.lists(st.sampled_from(["class", "Logging", "fastapi", "-", "_", " ", "1", "x" * 9, "my-service"]))
+)
+
+
 @pytest.mark.parametrize("question", ["project_slug", "package_name"])
-def test_what_is_suggested_is_good(question: str) -> None:
-    for refused, answer, instead in REFUSED:
-        if refused == question and "shorter" not in instead:
-            assert problems({**GOOD, question: instead.removeprefix("type ")}) == [], answer
+@given(answer=NAMES)
+@example(answer="Logging")
+@example(answer="2 tests")
+@example(answer="typing-extensions")
+def test_what_is_suggested_is_good(question: str, answer: str) -> None:
+    for problem in problems({**GOOD, question: answer}):
+        for suggested in re.findall(r"type ([a-z0-9_-]+)(?:\.$|, for example\.$)", problem):
+            assert suggested == "without" or problems({**GOOD, question: suggested}) == []
+
+
+def test_what_is_refused_is_the_same_on_every_python() -> None:
+    code = "import json, sys; print(json.dumps(sorted(sys.stdlib_module_names)))"
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        with contextlib.suppress(LookupError):
+            names = {name for name in json.loads(succeed(interpreter(version), "-c", code)) if name[0] != "_"}
+            assert "logging" in names
+            assert names | CAME_OR_WENT == {name for name in STANDARD_LIBRARY if name[0] != "_"}, version
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "What it does.",
+        "Mails invoices, one a month (PDF), for < 5 € & more: 2 * 3 > 5!",
+        'snake_case, C#, ~5 minutes, x-y, 1.5 %, {{ x }}, $5, it\'s "fine" | C:\\temp',
+        "Größe 日本語 👩‍👩‍👧",
+    ],
+)
+def test_plain_text_is_markdown_as_it_stands(plain: str) -> None:
+    assert markdown(plain) == plain
 
 
 @given(st.text())

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
-ANSWERS_FILE = Path(".twelvefold") / "answers.json"
+MEMORY = Path(".twelvefold")
+ANSWERS_FILE = MEMORY / "answers.json"
+MANIFEST_FILE = MEMORY / "manifest.json"
+RESTORE = "Restore it from git: git checkout --"
 # What Jinja would not copy as it stands: the template's delimiters, and line ends, which Jinja normalises.
 NOT_LITERAL = re.compile(r"<<|<%|<#|[\r\n]")
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
@@ -35,32 +40,45 @@ class Answers(CookieCutterContext):
         os.environ["TWELVEFOLD_QUIET"] = "1"
 
     def read(self) -> CookieCutterContextDict:
-        """Return question → answer; without a memory, the names that follow from the folder's own.
+        """Return question → answer; a name that is not stored follows from the folder's own.
 
-        Raises UnusableMemoryError if the file is not a JSON object of texts and booleans.
+        Raises UnusableMemoryError if the file is not a JSON object of answers that the template takes, or if the
+        service is not as the memory says, so that a rollup would write to other places than it should.
         """
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return _inert_all(_named_after(self.target_path.resolve().name))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnusableMemoryError(f"{self.path} cannot be read: {error}.") from error
-        return _inert_all(self._parse(text))
-
-    def _parse(self, text: str) -> dict[str, str | bool]:
-        restore = "Restore it from git: git checkout -- .twelvefold/answers.json"
-        try:
-            answers = json.loads(text)
-        except ValueError as error:
-            raise UnusableMemoryError(f"{self.path} is not JSON ({error}). {restore}") from error
-        if not isinstance(answers, dict):
-            raise UnusableMemoryError(f"{self.path} holds no JSON object of answers. {restore}")
+        manifest = self._load(MANIFEST_FILE)
+        refuse_other_places(self.target_path, manifest)
+        answers = self._load(ANSWERS_FILE)
         for question, answer in answers.items():
-            if question.startswith("_"):
-                raise UnusableMemoryError(f"{self.path} sets {question}, which is the template's. Remove that line.")
-            if not isinstance(answer, (str, bool)):
-                raise UnusableMemoryError(f"{self.path}: {question} must be a text, true or false, not {answer!r}.")
-        return answers
+            self._check(question, answer)
+        answers = {**_named_after(self.target_path.resolve().name), **answers}
+        refuse_another_package(answers, manifest)
+        return CookieCutterContextDict({question: inert(answer) for question, answer in answers.items()})
+
+    def _load(self, name: Path) -> dict[str, Any]:
+        path = self.target_path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnusableMemoryError(f"{path} cannot be read: {error}.") from error
+        except (ValueError, RecursionError) as error:
+            raise UnusableMemoryError(f"{path} is not JSON ({error}). {RESTORE} {name}") from error
+        if not isinstance(content, dict):
+            raise UnusableMemoryError(f"{path} holds no JSON object. {RESTORE} {name}")
+        return content
+
+    def _check(self, question: str, answer: object) -> None:
+        if question.startswith("_"):
+            raise UnusableMemoryError(f"{self.path} sets {question}, which is the template's. Remove that line.")
+        if not isinstance(answer, (str, bool)):
+            shown = type(answer).__name__ if isinstance(answer, (list, dict)) else repr(answer)
+            raise UnusableMemoryError(f"{self.path}: {question} must be a text, true or false, not {shown}.")
+        choices = asked().get(question)
+        if isinstance(choices, list) and answer not in choices:
+            raise UnusableMemoryError(
+                f"{self.path}: {question} is {json.dumps(answer)}; change it to {' or '.join(choices)}."
+            )
 
     def __str__(self) -> str:
         return str(self.path)
@@ -76,8 +94,56 @@ def inert(answer: str | bool) -> str:
     return f'<< "{answer.translate(ESCAPES)}" >>'
 
 
-def _inert_all(answers: dict[str, str | bool]) -> CookieCutterContextDict:
-    return CookieCutterContextDict({question: inert(answer) for question, answer in answers.items()})
+def asked() -> dict[str, Any]:
+    """The template's questions, as cookiecutter.json has them; empty outside of the `scaraplate rollup` command.
+
+    cookiecutter answers a choice that is none with a traceback, and scaraplate does not tell a context where the
+    template is. click, which parsed the command, does.
+    """
+    command = click.get_current_context(silent=True)
+    if command is None or "template_dir" not in command.params:
+        return {}
+    try:
+        file = Path(command.params["template_dir"]) / "cookiecutter.json"
+        questions = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # scaraplate has changed its folder and reads what it rendered
+        return {}
+    return questions if isinstance(questions, dict) else {}
+
+
+def refuse_other_places(service: Path, manifest: dict[str, Any]) -> None:
+    """Raise UnusableMemoryError if scaraplate would follow a link, or find a folder where it writes a file."""
+    written = [str(MEMORY / name) for name in ("answers.json", "manifest.json", "template.json")]
+    for name, entry in manifest.items():
+        if not isinstance(entry, dict):
+            raise UnusableMemoryError(f"{service / MANIFEST_FILE} holds no entry for {name}. {RESTORE} {MANIFEST_FILE}")
+        written += [name, str(MEMORY / "applied" / name)] if entry.get("owner") == "merged" else [name]
+    for name in written:
+        for folder in reversed(Path(name).parents[:-1]):
+            _refuse_other_kind(service / folder, Path.is_dir, "a folder")
+        _refuse_other_kind(service / name, Path.is_file, "a file")
+
+
+def _refuse_other_kind(path: Path, is_right: Callable[[Path], bool], kind: str) -> None:
+    try:
+        if path.is_symlink():
+            raise UnusableMemoryError(f"{path} is a symbolic link, which an update would follow. Put {kind} there.")
+        if path.exists() and not is_right(path):
+            raise UnusableMemoryError(f"{path} is not {kind}, as it is in the template. Move it away.")
+    except OSError as error:
+        raise UnusableMemoryError(f"{path} cannot be looked at: {error}.") from error
+
+
+def refuse_another_package(answers: dict[str, str | bool], manifest: dict[str, Any]) -> None:
+    """Raise UnusableMemoryError if the manifest's package is not the one that the answers name."""
+    package = answers.get("package_name", str(answers["project_slug"]).replace("-", "_"))
+    rendered = {name.split("/")[1] for name in manifest if re.match("src/[^/]+/", name)} - {"chassis"}
+    if rendered and package not in rendered:
+        was = sorted(rendered)[0]
+        raise UnusableMemoryError(
+            f"{ANSWERS_FILE} names the package {package}, but the service was rendered with src/{was}/. Set "
+            f'"package_name": "{was}"; an update does not rename a package.'
+        )
 
 
 def _named_after(folder: str) -> dict[str, str | bool]:

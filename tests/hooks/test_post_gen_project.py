@@ -12,7 +12,7 @@ import pytest
 
 from answers import combinations, label, questions
 from commands import succeed
-from conftest import Render
+from conftest import Render, commit, git
 from environments import TEMPLATE, render
 from trees import tree
 
@@ -106,6 +106,58 @@ def test_bytecode_of_a_chassis_that_ran_in_place_is_not_rendered(template: Path,
     (cache / "health.cpython-313.pyc").unlink()
     cache.rmdir()
     assert list(tmp_path.rglob("__pycache__")) == []
+
+
+def entries(folder: Path) -> dict[Path, tuple[int, bytes | str]]:
+    """Map each path below `folder` to its mode and its bytes, or where it links to; folders have no bytes."""
+    return {
+        path: (
+            path.lstat().st_mode,
+            str(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes(),
+        )
+        for path in folder.rglob("*")
+    }
+
+
+def test_what_was_in_the_folder_before_is_left_as_it_was(rendered: Render, tmp_path: Path) -> None:
+    service, outside = tmp_path / "my-service", tmp_path / "outside"
+    (service / "src/theirs").mkdir(parents=True)
+    outside.mkdir()
+    for path in (service / "src/theirs/code.py", service / "tests.py", outside / "code.py"):
+        path.write_text("import service_package\n", encoding="utf-8")
+    commit(service, "Before")
+    git(service, "gc", "--quiet")
+    (service / ".env").touch(mode=0o600)
+    (service / "empty").mkdir()
+    (service / "link.py").symlink_to(outside / "code.py")
+    (service / "src/linked").symlink_to(outside)
+    (outside / "code.py").chmod(0o600)
+    before = entries(tmp_path)
+    succeed("cookiecutter", TEMPLATE, "--no-input", "--default-config", "-f", "-o", tmp_path)
+    after = entries(tmp_path)
+    assert {path: after.get(path) for path in before} == before
+    git(service, "fsck", "--strict")
+    assert git(service, "log", "--format=%s") == "Before\n"
+    for name in ("manifest.json", "answers.json"):
+        assert (service / ".twelvefold" / name).read_bytes() == (rendered() / ".twelvefold" / name).read_bytes()
+
+
+@pytest.mark.parametrize("linked", ["src/chassis", ".twelvefold", "Makefile"])
+def test_the_hook_follows_no_link(linked: str, tmp_path: Path) -> None:
+    service, outside = tmp_path / "my-service", tmp_path / "outside"
+    (service / linked).parent.mkdir(parents=True)
+    if linked == "Makefile":
+        outside.touch()
+    else:
+        outside.mkdir()
+    (service / linked).symlink_to(outside)
+    succeed("cookiecutter", TEMPLATE, "--no-input", "--default-config", "-f", "-o", tmp_path)
+    assert (service / linked).is_symlink()
+    manifest = service / ".twelvefold/manifest.json"
+    if linked == ".twelvefold":
+        assert list(outside.iterdir()) == []
+    else:
+        assert not any(path.startswith(linked) for path in json.loads(manifest.read_text(encoding="utf-8")))
 
 
 def test_the_closing_message_names_the_next_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,8 @@ def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], f
     hooks_pass_and_notice_what_is_wrong(service, bare)
     serves_and_stops(service, bare)
     assert git(service, "status", "--porcelain") == "?? uv.lock\n"
+    follows_its_version_of_uv(service, bare)
+    works_where_it_is_moved_to(service, bare)
 
 
 def hooks_pass_and_notice_what_is_wrong(service: Path, environment: dict[str, str]) -> None:
@@ -72,6 +74,23 @@ def serves_and_stops(service: Path, environment: dict[str, str]) -> None:
         raise AssertionError("".join(lines))
     rest = process.communicate(timeout=30)[0]
     assert "stopped" in rest
+
+
+def follows_its_version_of_uv(service: Path, environment: dict[str, str]) -> None:
+    makefile = service / "Makefile"
+    text = makefile.read_text(encoding="utf-8")
+    makefile.write_text(re.sub(r"UV_VERSION := \S+", "UV_VERSION := 0.13.8", text), encoding="utf-8")
+    succeed("make", "lock", cwd=service, env=environment)
+    assert "0.13.8" in succeed(service / ".tools/bin/uv", "--version")
+    makefile.write_text(text, encoding="utf-8")
+
+
+def works_where_it_is_moved_to(service: Path, environment: dict[str, str]) -> None:
+    (service.parent / "sp ace").mkdir()
+    moved = service.rename(service.parent / "sp ace" / service.name)
+    assert " passed" in succeed("make", "test", cwd=moved, env=environment)
+    assert "Installing" not in succeed("make", "lint", cwd=moved, env=environment)
+    assert str(moved) in (moved / ".venv/bin/pytest").read_text(encoding="utf-8")
 
 
 def test_a_machine_without_python_is_told_what_is_missing(bare: dict[str, str], fresh: Render, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,8 @@ def test_a_wrong_setting_is_told_in_a_sentence(rendered: Render, python: Path) -
     done = run_in(rendered(), python, "my_service", "serve", APP_PRT="80", PORT="http")
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
-    assert "APP_PORT" in done.stderr
+    assert re.search(r"\b(APP_)?prt\b.*\bDid you mean APP_PORT\?", done.stderr, re.IGNORECASE)
+    assert re.search(r"\b(APP_)?port\b.*\binteger\b", done.stderr, re.IGNORECASE)
 
 
 def test_a_taken_port_is_told_in_a_sentence(rendered: Render, python: Path) -> None:

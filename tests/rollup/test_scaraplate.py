@@ -146,7 +146,19 @@ def test_hostile_memory_is_refused_executes_nothing_and_changes_nothing(
     assert not list(template.parent.rglob("OWNED"))
 
 
-@pytest.mark.parametrize("memory", ["{", '{"_extensions": ["x"]}', '{"ci": 1}'])
+@pytest.mark.parametrize(
+    "memory",
+    [
+        "{",
+        '{"_extensions": ["x"]}',
+        '{"ci": 1}',
+        '{"ci": "jenkins"}',
+        '{"ci": true}',
+        '{"package_name": "moved"}',
+        "[" * 100_000,
+    ],
+    ids=lambda memory: memory[:30],
+)
 def test_a_broken_memory_is_refused_in_a_sentence(memory: str, template: Path, fresh: Render) -> None:
     service = fresh()
     (service / ".twelvefold/answers.json").write_text(memory, encoding="utf-8")
@@ -156,6 +168,38 @@ def test_a_broken_memory_is_refused_in_a_sentence(memory: str, template: Path, f
     assert "answers.json" in done.stderr
     assert "Traceback" not in done.stderr
     assert tree(service) == before
+
+
+def test_answers_that_were_lost_follow_from_the_folder(template: Path, fresh: Render) -> None:
+    service = fresh()
+    before = tree(service)
+    (service / ".twelvefold/answers.json").write_text("{}", encoding="utf-8")
+    rolled_up(template, service)
+    assert tree(service) == before
+
+
+@pytest.mark.parametrize("linked", ["Makefile", "src/chassis", "README.md", ".twelvefold/template.json"])
+def test_a_link_out_of_the_service_is_not_followed(linked: str, template: Path, fresh: Render, tmp_path: Path) -> None:
+    service = fresh()
+    outside = (service / linked).rename(tmp_path / "outside")
+    (service / linked).symlink_to(outside)
+    for path in (outside / "health.py", outside):
+        if path.is_file():
+            path.write_text("outside\n", encoding="utf-8")
+    before = tree(tmp_path)
+    done = rollup(template, service)
+    assert done.returncode == 2
+    assert f"{linked} is a symbolic link" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_in_place_of_an_owned_file_is_refused_in_a_sentence(template: Path, fresh: Render) -> None:
+    service = fresh()
+    (service / "Dockerfile").unlink()
+    (service / "Dockerfile").mkdir()
+    done = rollup(template, service)
+    assert (done.returncode, "Dockerfile is not a file" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_folder_whose_name_is_no_slug_is_refused_with_one_that_is(template: Path, tmp_path: Path) -> None:
