@@ -27,7 +27,7 @@ SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 # hooks/post_gen_project.py replaces by the package's name.
 RESERVED = {"chassis", "config", "conftest", "deploy", "docs", "src", "tests", "service_package"}
 # Import names of dependencies that do not follow from the name of the distribution; a test keeps it complete.
-IMPORT_NAMES = {"mypyc", "opentelemetry", "py", "requirements", "vendor_licenses", "yaml"}
+IMPORT_NAMES = {"attr", "dotenv", "google", "mypyc", "opentelemetry", "py", "requirements", "vendor_licenses", "yaml"}
 
 # The standard library's public modules differ between Pythons; an answer is good on all from 3.11 to 3.14, or on none.
 # fmt: off

@@ -1,6 +1,6 @@
 """Drive applications through uvicorn's own protocol, without sockets: a figure that noise hardly moves.
 
-Run by benchmarks/service.py in the environment of a service, with its folder as the current one. Prints one JSON object:
+Run by benchmarks/service.py in the environment of a service, with its folder as the current one. Prints a JSON object:
 contender → microseconds of CPU a request, the minimum over many small batches, taken in turns. What a request costs the
 kernel is not in it; parsing, the server, and the garbage collector are.
 """

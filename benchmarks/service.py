@@ -188,7 +188,7 @@ def collecting() -> Iterator[str]:
 def in_process(python: Path, service: Path) -> dict[str, float]:
     """Microseconds a request without a server; see in_process.py."""
     environment = {**without_project(), "PYTHONPATH": f"{service / 'src'}:{BENCHMARKS}", "APP_LOG_FORMAT": "json"}
-    command = [python, BENCHMARKS / "in_process.py", "my_service"]
+    command: list[str | Path] = [python, BENCHMARKS / "in_process.py", "my_service"]
     done = subprocess.run(command, cwd=service, env=environment, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
@@ -236,7 +236,7 @@ def main() -> int:
     bare = figures["bare"]
     main_job.say(
         f"In process, without a server: bare {bare:.1f} µs, service {figures['service']:.1f} µs "
-        f"(× {figures['service'] / bare:.2f}), probe {figures['probe']:.1f} µs"
+        f"({figures['service'] / bare:.2f} times), probe {figures['probe']:.1f} µs"
     )
     if not options.in_process:
         if not shutil.which("wrk"):

@@ -264,6 +264,7 @@ def test_the_names_of_the_chassis_are_taken(config: Path) -> None:
         command_line(chassis.Service(package="chassis", commands=[click.Command("serve")]))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_command_with_130(config: Path) -> None:
     program = (
         "import asyncio, click, chassis\n"
@@ -285,6 +286,7 @@ def test_ctrl_c_ends_a_command_with_130(config: Path) -> None:
         assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_help_imports_neither_server_nor_dynaconf(config: Path) -> None:
     program = (
         "import sys, chassis\n"

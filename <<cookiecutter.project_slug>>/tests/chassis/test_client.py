@@ -128,6 +128,7 @@ def test_a_body_that_is_used_up_is_not() -> None:
     assert not is_repeatable("post", None)
 
 
+@pytest.mark.slow
 async def test_a_silent_server_is_given_up(http: HttpClient, upstream: Upstream) -> None:
     upstream.script = [1] * 10
     began = time.monotonic()
@@ -138,6 +139,7 @@ async def test_a_silent_server_is_given_up(http: HttpClient, upstream: Upstream)
         await status_of(http, "GET", upstream.url, seconds=0.05)
 
 
+@pytest.mark.slow
 async def test_retry_after_is_honoured(http: HttpClient, upstream: Upstream) -> None:
     upstream.script, upstream.headers = [503], {"retry-after": "1"}
     began = time.monotonic()
@@ -236,6 +238,7 @@ def test_a_second_start_of_one_service(serve: Serve) -> None:
     asyncio.run(twice())
 
 
+@pytest.mark.slow
 def test_who_calls_nobody_does_not_import_it() -> None:
     code = "import chassis, sys; sys.exit('aiohttp' in sys.modules or 'yarl' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

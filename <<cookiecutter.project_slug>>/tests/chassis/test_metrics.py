@@ -121,6 +121,7 @@ def test_one_that_is_registered_twice_appears_once() -> None:
         REGISTRY.unregister(orders)
 
 
+@pytest.mark.slow
 def test_nothing_that_a_client_invents_makes_a_series(client: TestClient) -> None:
     client.request("BREW", "/api/items/1")
     client.get("/nowhere")

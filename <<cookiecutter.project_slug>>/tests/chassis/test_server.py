@@ -16,6 +16,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@pytest.mark.slow
 async def test_the_drain_loses_and_refuses_nothing(sample_service: Path) -> None:
     async with running(sample_service, APP_DRAIN_SECONDS="0.6") as service:
         async with connected(service.port) as idle:
@@ -105,6 +106,7 @@ async def _accepting(port: int) -> None:
                 return
 
 
+@pytest.mark.slow
 async def test_an_absent_resource_is_named_in_one_line(sample_service: Path) -> None:
     async with launched(sample_service, ABSENT="1") as service:
         assert await service.ended() == 3

@@ -243,6 +243,7 @@ def test_the_object_is_frozen_and_plain(config: Path) -> None:
     assert Settings.__getattribute__ is object.__getattribute__
 
 
+@pytest.mark.slow
 def test_dynaconf_is_imported_by_the_start_alone(config: Path) -> None:
     program = (
         "import sys; from chassis.settings import Settings, load; assert 'dynaconf' not in sys.modules\n"
