@@ -84,6 +84,10 @@ constraints: install ## Pin the newest versions of what services depend on
 bench: install ## Measure, side by side with a peer (minutes)
 	python benchmarks/render.py
 
+.PHONY: bench-service
+bench-service: install ## Measure what the chassis costs on top of bare FastAPI (needs wrk)
+	python benchmarks/service.py $(ARGS)
+
 .PHONY: picture
 picture: install ## Take the README's picture again (needs chromium)
 	python scripts/screenshot.py
