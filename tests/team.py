@@ -213,6 +213,7 @@ class Upstream:
     name: str
     url: str = ""
     is_down: bool = False
+    delay: float = 0
     asked: list[str] = field(default_factory=list)
 
 
@@ -224,8 +225,7 @@ def upstream(name: str) -> Iterator[Upstream]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             told.asked.append(self.path)
-            if self.path == "/slow":
-                time.sleep(1)
+            time.sleep(1 if self.path == "/slow" else told.delay)
             body = json.dumps({"from": told.name}).encode()
             self.send_response(503 if told.is_down or self.path == "/503" else 200)
             self.send_header("content-type", "application/json")
