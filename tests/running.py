@@ -124,3 +124,8 @@ def _read(stream: IO[str] | None, service: Running, listening: threading.Event) 
 
 def _keep(stream: IO[str] | None, lines: list[str]) -> None:
     lines.extend(stream or ())
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started, oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from running import package_of
 
-SETTINGS = '''
+SETTINGS = """
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -30,7 +30,7 @@ class Settings(chassis.Settings):
     token: SecretStr | None = None
     close_seconds: float = 0
     break_at_start: bool = False
-'''
+"""
 
 API = '''
 import asyncio

@@ -74,9 +74,9 @@ def test_two_codebases_in_one_process_are_refused(codebase: Path, rendered: Rend
     """What two services share is a library that both declare, not a path of both."""
     other = rendered(project_slug="other", package_name="other")
     both = f"{other / 'src'}:{codebase / 'src'}"
-    done = run(
-        *(python, "-m", "my_service", "version"), cwd=codebase, env=environment_of(codebase, PYTHONPATH=both)
-    )
+    done = run(*(python, "-m", "my_service", "version"), cwd=codebase, env=environment_of(codebase, PYTHONPATH=both))
     assert done.returncode != 0
     assert "each brings its own chassis" in done.stderr
-    assert json.loads((codebase / ".twelvefold/answers.json").read_text(encoding="utf-8"))["project_slug"] in done.stderr
+    assert (
+        json.loads((codebase / ".twelvefold/answers.json").read_text(encoding="utf-8"))["project_slug"] in done.stderr
+    )

@@ -107,6 +107,7 @@ class Deploy:
     def ready_after_a_fall(self) -> list[int]:
         before = self.status("/readyz")
         self.upstream.is_down = True
+        time.sleep(1.2)
         after = self.status("/readyz")
         self.upstream.is_down = False
         return [before, after]
@@ -175,10 +176,10 @@ DEPLOYS: dict[str, dict[str, Shows]] = {
         "APP_LOG_CONFIG": Shows("levels.toml", lambda d: d.says("/api/v1/log?text=heard", "heard"), False),
         "APP_ADMIN_PORT": Shows(str(ADMIN_PORT), lambda d: d.status("/metrics"), 404),
         "APP_CONCURRENCY_LIMIT": Shows("1", lambda d: d.statuses("/api/v1/slow/0.5"), {200, 503}),
-        "APP_CHECK_SECONDS": Shows("0.2", Deploy.ready_while_slow, 503),
-        "APP_READY_CACHE_SECONDS": Shows("0", Deploy.ready_after_a_fall, [200, 503]),
+        "APP_READY_CACHE_SECONDS": Shows("60", Deploy.ready_after_a_fall, [200, 200]),
     },
     "rates": {
+        "APP_CHECK_SECONDS": Shows("0.2", Deploy.ready_while_slow, 503),
         "APP_RATE_LIMIT_REQUESTS": Shows("2", lambda d: "q=2" in (d.header("ratelimit-policy") or ""), True),
         "APP_RATE_LIMIT_SECONDS": Shows("90", lambda d: "w=90" in (d.header("ratelimit-policy") or ""), True),
         # whoever comes makes the one before him forgotten
