@@ -78,6 +78,10 @@ constraints: install ## Pin the newest versions of what services depend on
 bench: install ## Measure, side by side with a peer (minutes)
 	python benchmarks/render.py
 
+.PHONY: factors
+factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors
+	python scripts/factors.py
+
 .PHONY: picture
 picture: install ## Take the README's picture again (needs chromium)
 	python scripts/screenshot.py
