@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import factors
+import factors
 
-FACTORS = "I II III IV V VI VII VIII IX X XI XII".split()
+FACTORS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
 
 
 def test_the_page_is_up_to_date() -> None:

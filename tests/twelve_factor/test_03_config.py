@@ -30,7 +30,7 @@ PREFLIGHT = {**ORIGIN, "access-control-request-method": "GET"}
 LINE = re.compile(r"^#(APP_[A-Z_]+)=(.*)$", re.MULTILINE)
 DOCUMENTED = dict(LINE.findall((SERVICE / ".env.example").read_text(encoding="utf-8")))
 SIGNS_OF_THE_END = {
-    "APP_DRAIN_SECONDS": "0.6",
+    "APP_DRAIN_SECONDS": "1.5",
     "APP_SHUTDOWN_SECONDS": "1",
     "APP_BACKGROUND_SECONDS": "0.3",
     "APP_RESOURCE_SECONDS": "0.2",
@@ -152,7 +152,7 @@ DEPLOYS: dict[str, dict[str, Shows]] = {
             "true", lambda d: d.header("access-control-allow-credentials", "GET", ORIGIN), "true"
         ),
         "APP_BODY_LIMIT_BYTES": Shows("10", lambda d: d.status("/api/v1/body", b"x" * 11), 413),
-        "APP_REQUEST_SECONDS": Shows("0.3", lambda d: d.status("/api/v1/slow/0.6"), 504),
+        "APP_REQUEST_SECONDS": Shows("0.8", lambda d: d.status("/api/v1/slow/1.2"), 504),
         "APP_GREETING": Shows("Hi", lambda d: d.service.get(GREETING).json, {"message": "Hi, World!"}),
         "APP_LOG_LEVEL": Shows("info,my_service=error", lambda d: d.says("/api/v1/log?text=heard", "heard"), False),
         "APP_WEB_CONCURRENCY": Shows("2", lambda d: 'app_workers{worker="parent"} 2.0' in d.metrics(), True),
