@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from running import Running, children, running
 from team import take_over
 
 CLIENTS, EACH = 8, 50
+Note = Callable[[str, object], None]
 COUNTED = re.compile(
     r'^(http_\w+?)\{method="GET",route="/api/v1/greeting"(?:,status="200")?\} ([\d.e+]+)$', re.MULTILINE
 )
@@ -45,7 +46,7 @@ def counted(service: Running) -> dict[str, float]:
     return {name: float(value) for name, value in COUNTED.findall(service.get("/metrics").body.decode())}
 
 
-def test_every_request_is_answered_and_counted_once(several: tuple[int, Running], record_property: object) -> None:
+def test_every_request_is_answered_and_counted_once(several: tuple[int, Running], record_property: Note) -> None:
     processes, service = several
     before = counted(service)
     began = time.perf_counter()
@@ -59,7 +60,7 @@ def test_every_request_is_answered_and_counted_once(several: tuple[int, Running]
     assert sums["http_request_duration_seconds_count"] == CLIENTS * EACH
     assert sums["http_response_size_bytes_count"] == CLIENTS * EACH
     assert sums["http_response_size_bytes_sum"] == sum(len(f'{{"message":"{each}"}}') for them in told for each in them)
-    record_property(f"requests/s of {processes}", round(rate))  # type: ignore[operator]
+    record_property(f"requests/s of {processes}", round(rate))
 
 
 def test_there_are_as_many_processes_as_asked_for(several: tuple[int, Running]) -> None:
