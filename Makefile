@@ -88,6 +88,10 @@ bench: install ## Measure, side by side with a peer (minutes)
 bench-service: install ## Measure what the chassis costs on top of bare FastAPI (needs wrk)
 	python benchmarks/service.py $(ARGS)
 
+.PHONY: factors
+factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors
+	python scripts/factors.py
+
 .PHONY: picture
 picture: install ## Take the README's picture again (needs chromium)
 	python scripts/screenshot.py

@@ -8,14 +8,14 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from environments import without_project
 
-LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
+LISTENING = re.compile(r"listening on http://([\d.]+):(\d+)")
 START_SECONDS = 30
 STOP_SECONDS = 30
 
@@ -33,16 +33,26 @@ class Answer:
 
 @dataclass
 class Running:
-    """The process, its port on 127.0.0.1, and the lines it has written so far."""
+    """The process, its port, and the lines it has written so far."""
 
     process: subprocess.Popen[str]
     output: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    """What it wrote to stderr."""
+    host: str = ""
     port: int = 0
 
-    def get(self, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of stdout, each a JSON object."""
+        return [json.loads(line) for line in self.output]
+
+    def get(
+        self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         with contextlib.closing(connection):
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
@@ -55,37 +65,67 @@ class Running:
 @contextlib.contextmanager
 def running(service: Path, python: Path, **variables: str) -> Iterator[Running]:
     """Start `service` on a free port as its users do, with `variables` added to the environment."""
-    package = json.loads((service / ".twelvefold/answers.json").read_text(encoding="utf-8"))["package_name"]
-    environment = {**without_project(), "PYTHONPATH": str(service / "src"), "PORT": "0", **variables}
+    command = [str(python), "-m", package_of(service), "serve"]
+    with started(command, folder=service, environment=environment_of(service, **variables)) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> Iterator[Running]:
+    """Run `command`, which serves, for as long as the block lasts."""
     process = subprocess.Popen(
-        [python, "-m", package, "serve"],
-        cwd=service,
+        command,
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
     )
-    started = Running(process)
+    service = Running(process)
     listening = threading.Event()
-    reader = threading.Thread(target=_read, args=(process.stdout, started, listening), daemon=True)
-    reader.start()
+    readers = [
+        threading.Thread(target=_read, args=(process.stdout, service, listening), daemon=True),
+        threading.Thread(target=_keep, args=(process.stderr, service.errors), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
     try:
         listening.wait(START_SECONDS)
-        assert started.port, f"the service did not start; it wrote:\n{''.join(started.output)}"
-        yield started
+        assert service.port, f"the service did not start; it wrote:\n{''.join(service.output + service.errors)}"
+        yield service
     finally:
         process.kill()
         process.wait()
-        reader.join(STOP_SECONDS)
-        if process.stdout:
-            process.stdout.close()
+        for reader, stream in zip(readers, (process.stdout, process.stderr), strict=True):
+            reader.join(STOP_SECONDS)
+            if stream:
+                stream.close()
 
 
-def _read(stream: IO[str] | None, started: Running, listening: threading.Event) -> None:
+def package_of(service: Path) -> str:
+    """The name of the team's package in `service`."""
+    return str(json.loads((service / ".twelvefold/answers.json").read_text(encoding="utf-8"))["package_name"])
+
+
+def environment_of(service: Path, **variables: str) -> dict[str, str]:
+    """An environment in which `service` runs from its folder, on a free port, with `variables`."""
+    return {**without_project(), "PYTHONPATH": str(service / "src"), "PORT": "0", **variables}
+
+
+def _read(stream: IO[str] | None, service: Running, listening: threading.Event) -> None:
     for line in stream or ():
-        started.output.append(line)
-        if found := LISTENING.search(line):
-            started.port = int(found[1])
+        service.output.append(line)
+        if not service.port and (found := LISTENING.search(line)):
+            service.host, service.port = found[1], int(found[2])
             listening.set()
     listening.set()  # the process ended, started or not
+
+
+def _keep(stream: IO[str] | None, lines: list[str]) -> None:
+    lines.extend(stream or ())
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started, oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]

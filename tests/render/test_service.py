@@ -88,9 +88,9 @@ def test_it_runs_answers_and_stops(answers: dict[str, str], rendered: Render, py
     with running(service, python) as started:
         ask_everything(started, title)
         assert started.stop() == 0
-    events = [json.loads(line) for line in started.output]
-    assert {"chassis.server", "chassis.access"} <= {event["logger"] for event in events}
-    assert not [event for event in events if event["level"] in {"warning", "error", "critical"}]
+    assert {"chassis.server", "chassis.access"} <= {event["logger"] for event in started.events}
+    assert started.errors == []
+    assert not [event for event in started.events if event["level"] in {"warning", "error", "critical"}]
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.13"])

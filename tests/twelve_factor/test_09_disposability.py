@@ -17,7 +17,7 @@ import pytest
 from commands import run
 from conftest import Render
 from environments import without_project
-from running import Running, running
+from running import Running, children, environment_of, running
 
 PATH = "/api/v1/greeting"
 CPU_SECONDS = 0.9
@@ -106,6 +106,42 @@ def test_it_may_be_killed_and_started_again_and_again(rendered: Render, python: 
             assert started.get(PATH).status == 200
             started.process.kill()
             assert started.process.wait(5) == -signal.SIGKILL
+
+
+def test_a_signal_while_it_starts_ends_it_at_once(rendered: Render, python: Path) -> None:
+    service = rendered()
+    for seconds in (0.05, 0.2, 0.5):
+        starting = subprocess.Popen(
+            [python, "-m", "my_service", "serve"],
+            cwd=service,
+            env=environment_of(service),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        with starting:
+            time.sleep(seconds)
+            starting.terminate()
+            assert starting.wait(10) in (0, -signal.SIGTERM)
+            assert starting.stderr is not None
+            assert starting.stderr.read() == b""
+
+
+def test_a_parent_that_is_killed_leaves_no_process(rendered: Render, python: Path) -> None:
+    with running(rendered(), python, WEB_CONCURRENCY="2") as started:
+        workers = children(started.process.pid)
+        started.process.kill()
+        deadline = time.monotonic() + 10
+        while left := [pid for pid in workers if Path(f"/proc/{pid}").exists() and not is_zombie(pid)]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether it has ended, and whoever should have noticed has not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_a_rolling_restart_behind_a_balancer_loses_nothing(rendered: Render, python: Path) -> None:

@@ -37,12 +37,21 @@ def main(service: Service, arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {error}", err=True)
         return 2
     except click.ClickException as error:
-        error.show()
+        _tell(error)
         return error.exit_code
     except click.Abort as error:
         click.echo("Aborted!", err=True)
         return 130 if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt) else 1
     return result if isinstance(result, int) else 0  # what --help and the like exit with
+
+
+def _tell(error: click.ClickException) -> None:
+    if isinstance(error, click.UsageError) and error.ctx and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # click's own words are four lines, of which a log shows the first
+        sentence = f"{error.format_message().rstrip('.')}. See: {error.ctx.command_path} --help"
+        click.echo(f"Error: {' '.join(sentence.split())}", err=True)
+    else:
+        error.show()
 
 
 def command_line(service: Service) -> click.Group:

@@ -221,7 +221,10 @@ class ConcurrencyLimit:
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._running >= self._most and scope["type"] == "http":
+        if scope["type"] != "http":  # the lifespan would take a place for ever
+            await self._app(scope, receive, send)
+            return
+        if self._running >= self._most:
             detail = "This process works on as many requests as it can."
             await ProblemResponse(scope, 503, detail, headers=RETRY_SOON)(scope, receive, send)
             return

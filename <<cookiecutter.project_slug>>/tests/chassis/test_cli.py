@@ -122,11 +122,18 @@ def test_help_needs_no_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
         (["version", "extra"], "Got unexpected extra argument (extra)"),
     ],
 )
-def test_what_was_typed_wrongly_is_one_line_after_the_usage(arguments: list[str], complaint: str, run: Run) -> None:
+def test_what_was_typed_wrongly_is_told_in_one_line(arguments: list[str], complaint: str, run: Run) -> None:
     code, out, err = run(*arguments)
+    (line,) = err.splitlines()
     assert (code, out) == (2, "")
-    assert err.startswith("Usage: python -m chassis")
-    assert err.splitlines()[-1].startswith(f"Error: {complaint}")
+    assert line.startswith(f"Error: {complaint}")
+    assert re.search(r" See: python -m chassis.* --help$", line)
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    code, out, err = run()
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: python -m chassis [OPTIONS] COMMAND")
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,21 @@ async def test_what_comes_on_top_is_shed_and_what_is_there_is_finished() -> None
 
 
 @pytest.mark.anyio
+async def test_the_lifespan_takes_no_place() -> None:
+    gate = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (gate.wait() if scope["type"] == "lifespan" else ignorer(scope, receive, send))
+
+    limited = ConcurrencyLimit(app, most=1)
+    life = asyncio.create_task(call(limited, {"type": "lifespan"}))
+    await asyncio.sleep(0)
+    assert (await call(limited, scope()))[0]["status"] == 200
+    gate.set()
+    await life
+
+
+@pytest.mark.anyio
 async def test_a_place_is_free_again_after_a_failure() -> None:
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         raise ZeroDivisionError

@@ -1,0 +1,36 @@
+"""Folders that cannot be written to, for a command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+
+def read_only(folder: Path) -> list[str]:
+    """What to write before a command so that it sees `folder` read-only, and everything below.
+
+    Nobody stops root from writing but a mount, and only root may mount. Skips the test where neither is possible.
+    """
+    if os.geteuid() != 0:
+        for path in [folder, *folder.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & 0o555)
+        return []
+    if not _may_mount():
+        assert os.environ.get("REQUIRE_TOOLS") != "1", "unshare --mount is not permitted here"
+        pytest.skip("needs a user other than root, or unshare --mount")
+    mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$PWD" && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mount, str(folder)]
+
+
+@cache
+def _may_mount() -> bool:
+    probe = ["unshare", "--mount", "mount", "--bind", "/tmp", "/tmp"]  # noqa: S108 - for that one process
+    return (
+        shutil.which("unshare") is not None and subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    )

@@ -1,0 +1,96 @@
+"""VIII. Concurrency: more processes do more, and answer and count as one does."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from conftest import Render
+from running import Running, children, running
+from team import take_over
+
+CLIENTS, EACH = 8, 50
+Note = Callable[[str, object], None]
+COUNTED = re.compile(
+    r'^(http_\w+?)\{method="GET",route="/api/v1/greeting"(?:,status="200")?\} ([\d.e+]+)$', re.MULTILINE
+)
+
+
+@pytest.fixture(scope="module", params=["1", "2", "4"])
+def several(request: pytest.FixtureRequest, rendered: Render, python: Path) -> Iterator[tuple[int, Running]]:
+    with running(rendered(), python, WEB_CONCURRENCY=request.param, APP_ACCESS_LOG="off") as service:
+        yield int(request.param), service
+
+
+def ask(port: int, client: int) -> list[str]:
+    """What one client is told over a connection of its own, asking each time by another name."""
+    told = []
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        for number in range(EACH):
+            connection.request("GET", f"/api/v1/greeting?name={client}-{number}")
+            told.append(json.loads(connection.getresponse().read())["message"])
+    return told
+
+
+def counted(service: Running) -> dict[str, float]:
+    return {name: float(value) for name, value in COUNTED.findall(service.get("/metrics").body.decode())}
+
+
+def test_every_request_is_answered_and_counted_once(several: tuple[int, Running], record_property: Note) -> None:
+    processes, service = several
+    before = counted(service)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        told = list(pool.map(lambda client: ask(service.port, client), range(CLIENTS)))
+    rate = CLIENTS * EACH / (time.perf_counter() - began)
+    assert told == [[f"Hello, {client}-{number}!" for number in range(EACH)] for client in range(CLIENTS)]
+    after = counted(service)
+    sums = {name: after[name] - before.get(name, 0) for name in after}
+    assert sums["http_requests_total"] == CLIENTS * EACH
+    assert sums["http_request_duration_seconds_count"] == CLIENTS * EACH
+    assert sums["http_response_size_bytes_count"] == CLIENTS * EACH
+    assert sums["http_response_size_bytes_sum"] == sum(len(f'{{"message":"{each}"}}') for them in told for each in them)
+    record_property(f"requests/s of {processes}", round(rate))
+
+
+def test_there_are_as_many_processes_as_asked_for(several: tuple[int, Running]) -> None:
+    processes, service = several
+    assert len(children(service.process.pid)) == (processes if processes > 1 else 0)
+    ready = re.findall(r'^app_state\{app_state="ready".*\} 1.0$', service.get("/metrics").body.decode(), re.MULTILINE)
+    assert len(ready) == processes
+
+
+def test_no_process_goes_into_the_background(several: tuple[int, Running]) -> None:
+    """Whoever started it manages it: no daemon, no session of its own, no file with an id."""
+    _, service = several
+    for pid in [service.process.pid, *children(service.process.pid)]:
+        assert os.getsid(pid) == os.getsid(0)
+        assert not [name for name in os.listdir(f"/proc/{pid}/cwd") if name.endswith(".pid")]  # noqa: PTH208
+
+
+def test_all_processes_end_with_the_first(rendered: Render, python: Path) -> None:
+    with running(rendered(), python, WEB_CONCURRENCY="2") as service:
+        workers = children(service.process.pid)
+        assert service.stop() == 0
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+def test_slow_requests_do_not_wait_for_each_other(rendered: Render, python: Path, tmp_path: Path) -> None:
+    """Within one process too: twenty waits of half a second take nothing like ten."""
+    service = take_over(Path(shutil.copytree(rendered(), tmp_path / "my-service")))
+    with running(service, python) as one, ThreadPoolExecutor(20) as pool:
+        began = time.perf_counter()
+        answers = list(pool.map(lambda _: one.get("/api/v1/slow/0.5").status, range(20)))
+        took = time.perf_counter() - began
+    assert answers == [200] * 20
+    assert took < 5
