@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import context, errors
@@ -104,10 +105,12 @@ def route_template(scope: Scope, root_path: str = "") -> str:
 
     Never the path itself: each would make a new time series.
     """
-    # Since FastAPI 0.137 scope["route"].path lacks the prefix of the routers around it; this has the whole.
-    found = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
-    template = getattr(found, "path_format", None)
-    if template is None:
-        return "unmatched"
+    # Since FastAPI 0.137 scope["route"].path lacks the prefix of the routers around it; the context has the whole. Of a
+    # plain route or a mounted application in a router it has nothing.
+    found = scope.get("fastapi", {}).get("effective_route_context")
+    template = getattr(found, "path_format", "")
+    if not template:
+        route = scope.get("route") or getattr(found, "original_route", None)
+        template = "" if isinstance(route, Mount) else getattr(route, "path_format", "")
     mounted_at = scope.get("root_path", "").removeprefix(root_path)
-    return f"{mounted_at}{template}"
+    return f"{mounted_at}{template}" or "unmatched"
