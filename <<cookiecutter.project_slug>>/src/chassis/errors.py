@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from . import context
+from . import context, tracing
 
 MEDIA_TYPE = "application/problem+json"
 UNTYPED = "about:blank"
@@ -214,6 +214,7 @@ async def last_resort(error: Exception, *, started: bool, scope: Scope, receive:
         await response(scope, receive, send)
         return
     log.error("unhandled exception", exc_info=error)
+    tracing.record(error)
     if not started:
         await failure(scope)(scope, receive, send)
 

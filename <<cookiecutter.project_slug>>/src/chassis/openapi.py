@@ -107,7 +107,8 @@ class Api(FastAPI):
         include_in_schema: bool = True,
     ) -> None:
         """Add a plain route; FastAPI adds its document's so, and the chassis the API docs'."""
-        self.router.routes.append(PlainRoute(path, route, methods=methods, name=name, include_in_schema=include_in_schema))
+        plain = PlainRoute(path, route, methods=methods, name=name, include_in_schema=include_in_schema)
+        self.router.routes.append(plain)
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
