@@ -122,8 +122,6 @@ def test_it_is_on_where_the_standard_variables_ask_for_it(environ: dict[str, str
         ("OTEL_TRACES_EXPORTER", "otlp,jaeger"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
     ],
 )
 def test_what_cannot_be_followed_is_told_and_the_service_runs_without(
