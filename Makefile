@@ -78,6 +78,10 @@ constraints: install ## Pin the newest versions of what services depend on
 bench: install ## Measure, side by side with a peer (minutes)
 	python benchmarks/render.py
 
+.PHONY: bench-memory
+bench-memory: install ## Measure whether a service grows over 200,000 requests
+	python benchmarks/memory.py $(ARGS)
+
 .PHONY: picture
 picture: install ## Take the README's picture again (needs chromium)
 	python scripts/screenshot.py

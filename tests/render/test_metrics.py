@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -59,7 +60,7 @@ def added(service: Running, before: dict[Sample, float]) -> dict[Sample, float]:
         ("PATCH", "/api/v1/items/1", ("PATCH", "/api/v1/items/{item_id}", "405")),
         ("HEAD", "/api/v1/items/1", ("HEAD", "/api/v1/items/{item_id}", "405")),
         ("OPTIONS", "/api/v1/items/1", ("OPTIONS", "/api/v1/items/{item_id}", "405")),
-        ("BREW", "/api/v1/items/1", ("OTHER", "/api/v1/items/{item_id}", "405")),
+        ("PROPFIND", "/api/v1/items/1", ("OTHER", "/api/v1/items/{item_id}", "405")),
         ("GET", "/api/hidden/slash", ("GET", "unmatched", "307")),
         ("GET", "/api/v1/items/x", ("GET", "/api/v1/items/{item_id}", "422")),
         ("GET", "/api/hidden/bug/1", ("GET", "/api/hidden/bug/{what}", "500")),
@@ -106,11 +107,12 @@ def test_the_probes_and_the_metrics_themselves_are_not_counted(service: Running)
 
 
 def test_nothing_that_a_client_invents_is_a_label(service: Running) -> None:
-    for number in range(50):
+    for number, method in itertools.product(range(10), ("PROPFIND", "TRACE", "LOCK", "PURGE", "SEARCH")):
         service.get(f"/invented/{number}")
         service.get(f"/plain/{number}")
-        service.get("/api/v1/items/1", method=f"METHOD{number}")
-        service.get(f"/nothing/{number}", method=f"METHOD{number}")
+        service.get("/api/v1/items/1", method=method)
+        service.get(f"/nothing/{number}", method=method)
+        assert service.get("/nothing", method=f"METHOD{number}").status == 400  # the parser's answer: no request at all
     assert {route for _, route, _ in counted(service)} <= ROUTES
     assert {method for method, _, _ in counted(service)} <= {
         *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
