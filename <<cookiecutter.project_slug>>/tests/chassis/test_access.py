@@ -23,10 +23,8 @@ def settings(mode: str, level: str = "info") -> Any:
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, levels = (
-        [*root.handlers],
-        {logger: logger.level for logger in (root, access.log, logging.getLogger("chassis"))},
-    )
+    handlers = [*root.handlers]
+    levels = {logger: logger.level for logger in (root, access.log, logging.getLogger("chassis"))}
     yield
     root.handlers[:] = handlers
     for logger, level in levels.items():
@@ -42,7 +40,7 @@ def told(capfd: pytest.CaptureFixture[str], mode: str, level: str = "info", **of
     write = access.writer(settings(mode, level), version="1.2.3")
     write(scope(**of_scope), ids, "/items/{item}", 200, 0.0123456, 42)
     context.current.reset(token)
-    return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    return [json.loads(line) for line in capfd.readouterr().out.split("\n") if line]
 
 
 @pytest.mark.parametrize("mode", ["direct", "logging"])
