@@ -92,6 +92,10 @@ bench-service: install ## Measure what the chassis costs on top of bare FastAPI 
 factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors
 	python scripts/factors.py
 
+.PHONY: bench-memory
+bench-memory: install ## Measure whether a service grows over 200,000 requests
+	python benchmarks/memory.py $(ARGS)
+
 .PHONY: picture
 picture: install ## Take the README's picture again (needs chromium)
 	python scripts/screenshot.py

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import context, errors
@@ -52,12 +53,13 @@ class Edge:
         self, scope: Scope, receive: Receive, send: Send, ids: context.Ids, tracing: Tracing
     ) -> None:
         ids, span, token = tracing.begin(scope, ids)
+        root_path = scope.get("root_path", "")
         context.current.set(ids)
         status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send, ids)
         finally:
-            tracing.end(span, token, method=scope["method"], route=route_template(scope), status=status)
+            tracing.end(span, token, method=scope["method"], route=route_template(scope, root_path), status=status)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, ids: context.Ids) -> int:
         root_path = scope.get("root_path", "")
@@ -105,10 +107,12 @@ def route_template(scope: Scope, root_path: str = "") -> str:
 
     Never the path itself: each would make a new time series.
     """
-    # Since FastAPI 0.137 scope["route"].path lacks the prefix of the routers around it; this has the whole.
-    found = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
-    template: str | None = getattr(found, "path_format", None)
-    if template is None:
-        return "unmatched"
-    mounted_at = scope.get("root_path", "")
-    return template if mounted_at == root_path else f"{mounted_at.removeprefix(root_path)}{template}"
+    # Since FastAPI 0.137 scope["route"].path lacks the prefix of the routers around it; the context has the whole. Of a
+    # plain route or a mounted application in a router it has nothing.
+    found = scope.get("fastapi", {}).get("effective_route_context")
+    template = getattr(found, "path_format", "")
+    if not template:
+        route = scope.get("route") or getattr(found, "original_route", None)
+        template = "" if isinstance(route, Mount) else getattr(route, "path_format", "")
+    mounted_at = scope.get("root_path", "").removeprefix(root_path)
+    return f"{mounted_at}{template}" or "unmatched"

@@ -18,7 +18,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from . import context
+from . import context, tracing
+from .routes import allowed
 
 MEDIA_TYPE = "application/problem+json"
 UNTYPED = "about:blank"
@@ -143,7 +144,10 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
     detail: object = error.detail
     members = detail if isinstance(detail, dict) else {}
     said = members.get("detail", "") if isinstance(detail, dict) else detail
-    return ProblemResponse(request.scope, error.status_code, str(said), members=members, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (methods := allowed(request.scope)):
+        headers = {**lower(headers), "allow": ", ".join(methods)}
+    return ProblemResponse(request.scope, error.status_code, str(said), members=members, headers=headers)
 
 
 async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
@@ -214,6 +218,7 @@ async def last_resort(error: Exception, *, started: bool, scope: Scope, receive:
         await response(scope, receive, send)
         return
     log.error("unhandled exception", exc_info=error)
+    tracing.record(error)
     if not started:
         await failure(scope)(scope, receive, send)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from .errors import MEDIA_TYPE, UNTYPED, ProblemError, member_types, phrase
 
@@ -82,8 +87,28 @@ def _model(kind: type[ProblemError]) -> Any:
     return create_model(kind.__name__, __base__=Problem, __doc__=kind.__doc__, **constants, **members)
 
 
+class PlainRoute(Route):
+    """A route of Starlette's that says in the scope which it is, as FastAPI's do, so that metrics can name it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self} if match is not Match.NONE else child_scope
+
+
 class Api(FastAPI):
     """FastAPI, whose OpenAPI document tells of problems where FastAPI's own would tell of its validation errors."""
+
+    def add_route(
+        self,
+        path: str,
+        route: Callable[[Request], Awaitable[Response] | Response],
+        methods: Collection[str] | None = None,
+        name: str | None = None,
+        include_in_schema: bool = True,
+    ) -> None:
+        """Add a plain route; FastAPI adds its document's so, and the chassis the API docs'."""
+        plain = PlainRoute(path, route, methods=methods, name=name, include_in_schema=include_in_schema)
+        self.router.routes.append(plain)
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()

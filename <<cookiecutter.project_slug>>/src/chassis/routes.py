@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import WebSocketRoute
+from starlette.types import Scope
 
 if TYPE_CHECKING:
     from .service import Service
@@ -35,6 +36,16 @@ def listed(routes: Iterable[Any], *, prefix: str = "") -> Iterator[Served]:
             yield from listed(mounted, prefix=path)
         for method in _methods(route):
             yield Served(method, path, name)
+
+
+def allowed(scope: Scope) -> list[str]:
+    """The methods of all routes with the path of the one that a request found. Starlette tells of that one alone."""
+    found = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    path, application = getattr(found, "path", None), scope.get("app")
+    if not path or application is None:
+        return []
+    same = [route for route in iter_route_contexts(application.routes) if route.path == path]
+    return sorted({method for route in same for method in getattr(route, "methods", None) or ()})
 
 
 def _methods(route: RouteContext) -> list[str]:

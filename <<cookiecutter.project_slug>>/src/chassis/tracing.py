@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
+import time
+import traceback
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +16,20 @@ from starlette.types import Scope
 
 from . import context
 from .context import Ids
+from .metrics import METHODS
+from .sampling import Sampler
 
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, SpanContext
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 3.0
-RATIO_SAMPLERS = {"traceidratio", "parentbased_traceidratio"}
+LONGEST_PATH = 1024  # spans wait in memory for their collector
+
+_active: Tracing | None = None
 
 
 def inject(headers: dict[str, str]) -> None:
@@ -30,64 +37,52 @@ def inject(headers: dict[str, str]) -> None:
     if ids := context.current.get():
         headers["traceparent"] = ids.traceparent
         headers["x-request-id"] = ids.request_id
+    if _active:
+        _active.inject(headers)
+
+
+def record(error: Exception) -> None:
+    """Tell the request's span, if there is one, what ended the request."""
+    if _active:
+        _active.record(error)
 
 
 def is_asked_for(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the standard variables ask for traces: an exporter or an endpoint is set, and the SDK not disabled."""
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
-    exporter = environ.get("OTEL_TRACES_EXPORTER", "")
-    if exporter:
-        return exporter != "none"
+    if environ.get("OTEL_TRACES_EXPORTER", "").strip():
+        return bool(_exporter_names(environ))
     return bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
-
-
-class Sampler:
-    """Decides at the edge which requests are traced, as `OTEL_TRACES_SAMPLER` says.
-
-    The SDK's own sampler would be asked after a span was prepared, which is most of a span's cost.
-    """
-
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        name = environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on")
-        self.follows_parent = name.startswith("parentbased_")
-        self._bound = round(self._ratio(name, environ.get("OTEL_TRACES_SAMPLER_ARG", "1")) * (1 << 64))
-
-    @staticmethod
-    def _ratio(name: str, argument: str) -> float:
-        if name not in RATIO_SAMPLERS:
-            return 0.0 if name.endswith("always_off") else 1.0
-        try:
-            return min(max(float(argument), 0.0), 1.0)
-        except ValueError:
-            log.warning("OTEL_TRACES_SAMPLER_ARG=%r is no number from 0 to 1; every request is traced", argument)
-            return 1.0
-
-    def decide(self, ids: Ids) -> bool:
-        """Whether the request with `ids` is traced. The same trace gets the same answer in every service."""
-        if ids.parent_id and self.follows_parent:
-            return ids.sampled
-        return int(ids.trace_id[16:], 16) < self._bound
 
 
 class Tracing:
     """Makes a server span of each sampled request, and sends the spans away."""
 
     def __init__(self, *, service: str, version: str, environment: str) -> None:
+        from opentelemetry import context as otel_context
         from opentelemetry import trace
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+        # Imported once: an import inside a function that every request calls is a part of its cost.
+        self._trace, self._context = trace, otel_context
+        self._propagator = TraceContextTextMapPropagator()
+        exporters = [_exporter(name) for name in _exporter_names(os.environ) or ["otlp"]]
         named = {"service.name": service, "service.version": version, "deployment.environment.name": environment}
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
         resource = Resource.create(named).merge(OTELResourceDetector().detect())
         self.sampler = Sampler()
+        # What is decided here is no request: spans that a team makes in commands and background work.
+        root = ParentBased(TraceIdRatioBased(self.sampler.ratio))
         self._provider = TracerProvider(
-            resource=resource, sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False, id_generator=_id_generator()
+            resource=resource, sampler=root, shutdown_on_exit=False, id_generator=_id_generator()
         )
-        self._provider.add_span_processor(BatchSpanProcessor(_exporter()))
+        for exporter in exporters:
+            self._provider.add_span_processor(BatchSpanProcessor(exporter))
         trace.set_tracer_provider(self._provider)
         self._tracer = self._provider.get_tracer("chassis", version)
 
@@ -96,54 +91,86 @@ class Tracing:
 
         Returns the ids to use from now on, the span, and what `end` must be given.
         """
-        from opentelemetry import context as otel_context
-        from opentelemetry import trace
-
+        trace = self._trace
         sampled = self.sampler.decide(ids)
-        parent = _span_context(ids, ids.parent_id, sampled) if ids.parent_id else None
+        state = _state(scope) if ids.parent_id else None
         if not sampled:
             # A span that does not record is what keeps the team's own spans from being recorded.
-            silent = trace.NonRecordingSpan(_span_context(ids, ids.span_id, sampled=False))
-            token = otel_context.attach(trace.set_span_in_context(silent))
-            return ids._replace(sampled=False), None, token
-        above = trace.set_span_in_context(trace.NonRecordingSpan(parent)) if parent else otel_context.Context()
+            silent = trace.NonRecordingSpan(self._span_context(ids, ids.span_id, sampled, state))
+            return ids._replace(sampled=False), None, self._made_current(silent)
+        above = self._context.Context()
+        if ids.parent_id:
+            parent = self._span_context(ids, ids.parent_id, sampled, state)
+            above = trace.set_span_in_context(trace.NonRecordingSpan(parent))
         span = self._tracer.start_span(
-            scope["method"], context=above, kind=trace.SpanKind.SERVER, attributes=_attributes(scope)
+            _name(scope["method"]), context=above, kind=trace.SpanKind.SERVER, attributes=_attributes(scope)
         )
         made = span.get_span_context()
-        token = otel_context.attach(trace.set_span_in_context(span))
-        return ids._replace(span_id=f"{made.span_id:016x}", sampled=True), span, token
+        return ids._replace(span_id=f"{made.span_id:016x}", sampled=True), span, self._made_current(span)
 
     def end(self, span: Span | None, token: Token[Any], *, method: str, route: str, status: int) -> None:
         """End the request's span, now that its route and status are known."""
-        from opentelemetry import context as otel_context
-        from opentelemetry.trace import StatusCode
-
-        otel_context.detach(token)
+        self._context.detach(token)
         if span is None:
             return
-        span.update_name(f"{method} {route}")
-        span.set_attributes({"http.route": route, "http.response.status_code": status})
+        span.set_attribute("http.response.status_code", status)
+        if route != "unmatched":
+            span.update_name(f"{_name(method)} {route}")
+            span.set_attribute("http.route", route)
         if status >= 500:
-            span.set_status(StatusCode.ERROR)
+            span.set_attribute("error.type", str(status))
+            span.set_status(self._trace.StatusCode.ERROR)
         span.end()
+
+    def inject(self, headers: dict[str, str]) -> None:
+        """Make the current span, which may be one of the team's, the parent of what `headers` go to."""
+        self._propagator.inject(headers)
+
+    def record(self, error: Exception) -> None:
+        """Add `error` to the current span, without its message: that may hold a secret, and stands in the log, where
+        secrets are masked, under the same trace id.
+        """
+        span, kind = self._trace.get_current_span(), type(error)
+        if not span.is_recording():
+            return
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        members = {
+            "exception.type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
+            "exception.stacktrace": frames,
+        }
+        span.add_event("exception", members)
 
     async def flush(self) -> None:
         """Send what is left, for as long as a missing collector may take."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await asyncio.to_thread(self._provider.force_flush, int(FLUSH_SECONDS * 1000))
+        # The SDK minds no time-out here, and the end of the process waits for asyncio's threads, but not for this one.
+        sending = threading.Thread(target=self._provider.force_flush, name="spans", daemon=True)
+        sending.start()
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while sending.is_alive():
+            if time.monotonic() > deadline:
+                log.warning("the last spans were not sent: the collector did not take them in %g s", FLUSH_SECONDS)
+                return
+            await asyncio.sleep(0.01)
+
+    def _made_current(self, span: Span) -> Token[Any]:
+        return self._context.attach(self._trace.set_span_in_context(span))
+
+    def _span_context(self, ids: Ids, span_id: str, sampled: bool, state: str | None) -> SpanContext:
+        flags = self._trace.TraceFlags(sampled)
+        states = self._trace.TraceState.from_header([state]) if state else None
+        return self._trace.SpanContext(int(ids.trace_id, 16), int(span_id, 16), True, flags, states)
 
 
 def configured(*, service: str, version: str, environment: str) -> Tracing | None:
     """Tracing as the standard variables ask for it; None if they do not, or if they cannot be followed."""
-    if not is_asked_for():
-        return None
-    try:
-        return Tracing(service=service, version=version, environment=environment)
-    except (ImportError, ValueError) as error:
-        log.warning("traces are asked for but cannot be sent: %s", error)
-        return None
+    global _active
+    _active = None
+    if is_asked_for():
+        try:
+            _active = Tracing(service=service, version=version, environment=environment)
+        except (ImportError, ValueError) as error:
+            log.warning("traces are asked for but cannot be sent: %s", error)
+    return _active
 
 
 @contextlib.asynccontextmanager
@@ -156,8 +183,12 @@ async def flushed(tracing: Tracing | None) -> AsyncIterator[None]:
             await tracing.flush()
 
 
-def _exporter() -> Any:
-    name = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
+def _exporter_names(environ: Mapping[str, str]) -> list[str]:
+    names = (name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(","))
+    return [name for name in names if name not in {"", "none"}]
+
+
+def _exporter(name: str) -> Any:
     if name == "console":
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
@@ -185,18 +216,20 @@ def _id_generator() -> Any:
     return TheRequests()
 
 
-def _span_context(ids: Ids, span_id: str, sampled: bool) -> Any:
-    from opentelemetry.trace import SpanContext, TraceFlags
+def _state(scope: Scope) -> str:
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate")
 
-    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
-    return SpanContext(int(ids.trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=flags)
+
+def _name(method: str) -> str:
+    return method if method in METHODS else "HTTP"  # anybody can invent methods
 
 
 def _attributes(scope: Scope) -> dict[str, str | int]:
     """What of the request is known before it is answered, by OpenTelemetry's names."""
+    method = scope["method"]
     attributes: dict[str, str | int] = {
-        "http.request.method": scope["method"],
-        "url.path": scope["path"],
+        "http.request.method": method if method in METHODS else "_OTHER",
+        "url.path": scope["path"][:LONGEST_PATH],
         "url.scheme": scope.get("scheme", "http"),
         "network.protocol.version": scope.get("http_version", "1.1"),
     }
