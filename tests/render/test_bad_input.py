@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from commands import run
 from conftest import Render
-from running import Running, running
 from rich_api import ROUTES, with_api
+from running import Running, running
 
 GREETING = b"/api/v1/items/1"
 HOST = b"Host: test\r\n"

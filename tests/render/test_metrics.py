@@ -15,8 +15,8 @@ import pytest
 
 from commands import run
 from conftest import Render
-from running import Running, running
 from rich_api import ROUTES, with_api
+from running import Running, running
 
 SAMPLE = re.compile(r'http_requests_total\{method="(.*?)",route="(.*?)",status="(.*?)"\} (\S+)')
 Sample = tuple[str, str, str]
