@@ -36,10 +36,10 @@ def told(capfd: pytest.CaptureFixture[str], mode: str, level: str = "info", **of
     """What one request makes the service write: each line must be an object."""
     logging.config.dictConfig(logs.dict_config(settings(mode, level), version="1.2.3"))
     ids = context.new("mine", None)
-    token = context.current.set(ids)
+    asked = scope(**of_scope)
+    client = asked["client"][0] if asked["client"] else None
     write = access.writer(settings(mode, level), version="1.2.3")
-    write(scope(**of_scope), ids, "/items/{item}", 200, 0.0123456, 42)
-    context.current.reset(token)
+    write([(ids, asked["method"], asked["path"], client, "/items/{item}", 200, 0.0123456, 42, 1_700_000_000.5)])
     return [json.loads(line) for line in capfd.readouterr().out.split("\n") if line]
 
 
