@@ -51,6 +51,13 @@ run: install ## Render a service, start it, and show what there is to see
 test: install ## Run the tests
 	@pytest --numprocesses $(WORKERS) $(ARGS)
 
+.PHONY: test-slow
+test-slow: install ## Run the tests that take long
+	@pytest --numprocesses $(WORKERS) -m slow $(ARGS)
+
+.PHONY: test-all
+test-all: test test-slow ## Run all tests
+
 .PHONY: lint
 lint: install ## Check style, types and declared dependencies
 	ruff check
@@ -66,6 +73,7 @@ format: install ## Mend what can be mended of the style
 	cd '$(CHASSIS)' && ruff check --fix --exit-zero --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis
 	cd '$(CHASSIS)' && ruff format --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis
 
+LANE := slow or not slow
 .PHONY: chassis
 chassis: install ## Lint, type-check and test the chassis in place: make chassis ARGS="-k health"
 	@python tests/environments.py >/dev/null
@@ -74,7 +82,7 @@ chassis: install ## Lint, type-check and test the chassis in place: make chassis
 		ruff format --quiet --check --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis && \
 		mypy --config-file '$(CHASSIS_CONFIG)' --cache-dir '$(CURDIR)/.cache/mypy-chassis' src/chassis tests/chassis && \
 		python -m pytest -c '$(CHASSIS_CONFIG)' --rootdir . -o pythonpath='$(CURDIR)/$(CHASSIS)/tests/chassis' \
-			-p no:cacheprovider -m 'slow or not slow' tests/chassis $(ARGS)
+			-p no:cacheprovider -m '$(LANE)' tests/chassis $(ARGS)
 
 .PHONY: constraints
 constraints: install ## Pin the newest versions of what services depend on

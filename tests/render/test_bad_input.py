@@ -155,6 +155,7 @@ def request(method: bytes = b"GET", path: bytes = GREETING, headers: bytes = b""
     return method + b" " + path + b" HTTP/1.1\r\n" + HOST + headers + b"\r\n" + body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phases", "excluded"),
     [

@@ -169,6 +169,7 @@ def test_the_standard_s_samplers_decide(
     assert ("# {trace_id=" in exemplars) is (following + own > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["nobody listens", "hangs", "resets"])
 def test_a_collector_that_is_not_there_hurts_nobody(how: str, service: Path, python: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

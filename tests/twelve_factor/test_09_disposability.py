@@ -82,6 +82,7 @@ def test_it_starts_fast_and_stays_small(fresh: Render, python: Path, monkeypatch
     assert rss <= RSS_MIB, f"{rss:.0f} MiB"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["1", "2", "4"])
 def test_nothing_is_refused_or_lost_while_it_drains(processes: str, rendered: Render, python: Path) -> None:
     with running(rendered(), python, APP_DRAIN_SECONDS=str(DRAIN_SECONDS), WEB_CONCURRENCY=processes) as started:
@@ -144,6 +145,7 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_a_rolling_restart_behind_a_balancer_loses_nothing(rendered: Render, python: Path) -> None:
     service = rendered()
     environment = {**without_project(), "PYTHONPATH": str(service / "src")}
