@@ -87,7 +87,7 @@ def peer(python: Path) -> Contender:
     folder = main_job.empty(SCRATCH / "peer")
     main_job.run(contender.render, folder, {**variables, "PATH": f"{main_job.STAND_INS}:{variables['PATH']}"})
     service = folder / contender.service
-    main_job.run(contender.start[0], service, variables)
+    main_job.run(["uv", "sync"], service, variables)
     environment = {**contender.environment, "PEER_SERVICE_PORT": "{port}"}
     command: list[str | Path] = [service / ".venv/bin/python", "-m", contender.service]
     return Contender("fastapi_template 6.1.2, minimal", command, service, contender.question, environment)

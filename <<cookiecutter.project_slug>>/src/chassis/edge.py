@@ -38,30 +38,25 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        ids = _ids(scope)
-        token = context.current.set(ids)
-        try:
-            if self._tracing is None:
-                await self._answer(scope, receive, send, ids)
-            else:
-                await self._answer_traced(scope, receive, send, ids, self._tracing)
-        finally:
-            context.current.reset(token)
+        elif self._tracing is None:
+            await self._answer(scope, receive, send, _ids(scope))
+        else:
+            await self._answer_traced(scope, receive, send, self._tracing)
 
-    async def _answer_traced(
-        self, scope: Scope, receive: Receive, send: Send, ids: context.Ids, tracing: Tracing
-    ) -> None:
+    async def _answer_traced(self, scope: Scope, receive: Receive, send: Send, tracing: Tracing) -> None:
+        ids = _ids(scope)
+        outer = context.current.set(ids)
         ids, span, token = tracing.begin(scope, ids)
         root_path = scope.get("root_path", "")
-        context.current.set(ids)
         status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send, ids)
         finally:
             tracing.end(span, token, method=scope["method"], route=route_template(scope, root_path), status=status)
+            context.current.reset(outer)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, ids: context.Ids) -> int:
+        token = context.current.set(ids)
         root_path = scope.get("root_path", "")
         status = size = 0
 
@@ -91,6 +86,7 @@ class Edge:
             route = route_template(scope, root_path)
             address = client[0] if client else None
             self._accounts.add((ids, method, scope["path"], address, route, status, seconds, size, time.time()))
+            context.current.reset(token)
         return status
 
 
@@ -109,10 +105,12 @@ def route_template(scope: Scope, root_path: str = "") -> str:
     """
     # Since FastAPI 0.137 scope["route"].path lacks the prefix of the routers around it; the context has the whole. Of a
     # plain route or a mounted application in a router it has nothing.
-    found = scope.get("fastapi", {}).get("effective_route_context")
+    found = scope["fastapi"].get("effective_route_context") if "fastapi" in scope else None
     template = getattr(found, "path_format", "")
     if not template:
         route = scope.get("route") or getattr(found, "original_route", None)
         template = "" if isinstance(route, Mount) else getattr(route, "path_format", "")
-    mounted_at = scope.get("root_path", "").removeprefix(root_path)
-    return f"{mounted_at}{template}" or "unmatched"
+    mounted_at = scope.get("root_path", "")
+    if mounted_at != root_path:
+        template = f"{mounted_at.removeprefix(root_path)}{template}"
+    return template or "unmatched"
