@@ -20,8 +20,6 @@ from .security import StaticHeaders
 if TYPE_CHECKING:
     from .tracing import Tracing
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's: the client left before there was an answer
-
 
 class Edge:
     """Wraps `app`, which answers everything but the probes."""
@@ -48,7 +46,7 @@ class Edge:
         outer = context.current.set(ids)
         ids, span, token = tracing.begin(scope, ids)
         root_path = scope.get("root_path", "")
-        status = CLIENT_CLOSED_REQUEST
+        status = errors.CLIENT_LEFT
         try:
             status = await self._answer(scope, receive, send, ids)
         finally:
@@ -81,7 +79,7 @@ class Edge:
         finally:
             seconds = time.perf_counter() - started
             self._metrics.in_flight -= 1
-            status = status or CLIENT_CLOSED_REQUEST
+            status = status or errors.CLIENT_LEFT
             method, client = scope["method"], scope.get("client")
             route = route_template(scope, root_path)
             address = client[0] if client else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 UNKNOWN = "unknown"
 
 
+@cache
 def service_version(name: str) -> str:
     """The version of the installed distribution `name`, or the one in pyproject.toml beside the source, or unknown."""
     try:
