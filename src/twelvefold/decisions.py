@@ -1,0 +1,127 @@
+"""What a rollup decided against somebody's edit, as sentences that a person can act on."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+
+import click
+
+
+class Outcome(enum.StrEnum):
+    """What became of an edit. The values stand in reports."""
+
+    KEPT = "kept"  # yours, though the template has another
+    HEALED = "healed"  # the template's, where you had another
+    RETURNED = "returned"  # the template's, which you had deleted
+    CONFLICT = "conflict"  # both changed the same lines; yours stay
+    UNREADABLE = "unreadable"  # could not be parsed; left as it is
+    MOVED = "moved"  # yours, at the template's new path
+    RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
+    BLOCKED = "blocked"  # something of yours stands where the template has a file
+    FAILED = "failed"  # a last step, such as uv lock, did not work
+
+
+PERSON = frozenset(Outcome) - {Outcome.KEPT, Outcome.MOVED}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision. `path` is the file's, `key` the place in it ("" for the whole file).
+
+    `yours` and `template` are the two texts that it was made between, None where there is none; `patch` is a
+    unified diff of what was taken away from the team.
+    """
+
+    outcome: Outcome
+    path: str = ""
+    key: str = ""
+    yours: str | None = None
+    template: str | None = None
+    note: str = ""
+    patch: str = ""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether somebody should look at it; such a rollup ends with exit code 2."""
+        return self.outcome in PERSON
+
+    @property
+    def sentence(self) -> str:
+        """The decision in one sentence, without the path: `kept yours: tool.ruff.line-length = 120 (template: 100)`."""
+        return _SENTENCES[self.outcome](self)
+
+    def at(self, path: str) -> Decision:
+        """The same decision in the file at `path`."""
+        return replace(self, path=path)
+
+    def as_data(self) -> dict[str, object]:
+        """For JSON reports."""
+        return {**asdict(self), "outcome": str(self.outcome), "needs_person": self.needs_person}
+
+
+def shown(value: str | None) -> str:
+    """`value` on one line of bearable length."""
+    if value is None:
+        return "none"
+    line = " ".join(value.split())
+    return line if len(line) <= 80 else f"{line[:77]}..."
+
+
+def _kept(decision: Decision) -> str:
+    if decision.yours is None:
+        return f"kept yours: {decision.key} stays deleted (template: {shown(decision.template)})"
+    theirs = "has it no more" if decision.template is None else shown(decision.template)
+    return f"kept yours: {decision.key} = {shown(decision.yours)} (template: {theirs})"
+
+
+def _healed(decision: Decision) -> str:
+    if not decision.key:
+        return "put back as the template has it" + (f"; {decision.note}" if decision.note else "")
+    if decision.template is None:
+        return f"removed yours: {decision.key} = {shown(decision.yours)} (the template owns this place)"
+    return f"took the template's: {decision.key} = {shown(decision.template)} (yours was: {shown(decision.yours)})"
+
+
+def _returned(decision: Decision) -> str:
+    return f"put back: {decision.key or 'the file'}, which the template needs and you had deleted"
+
+
+def _conflict(decision: Decision) -> str:
+    return f"kept yours: {decision.key}, where the template changed the same lines; put the two together by hand"
+
+
+_SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
+    Outcome.KEPT: _kept,
+    Outcome.HEALED: _healed,
+    Outcome.RETURNED: _returned,
+    Outcome.CONFLICT: _conflict,
+    Outcome.UNREADABLE: lambda decision: f"left as it is: {decision.note}",
+    Outcome.MOVED: lambda decision: decision.note,
+    Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
+    Outcome.BLOCKED: lambda decision: f"left out: {decision.note}",
+    Outcome.FAILED: lambda decision: decision.note,
+}
+
+_collected: list[Decision] | None = None
+
+
+def record(decision: Decision) -> None:
+    """Hand `decision` to who collects them; in plain `scaraplate rollup` nobody does, and it is printed."""
+    if _collected is not None:
+        _collected.append(decision)
+    else:
+        click.echo(f"{decision.path}: {decision.sentence}", err=True)
+
+
+@contextmanager
+def collected() -> Iterator[list[Decision]]:
+    """Collect what is recorded inside, instead of printing it."""
+    global _collected
+    before, _collected = _collected, []
+    try:
+        yield _collected
+    finally:
+        _collected = before

@@ -1,0 +1,85 @@
+"""From three texts to one: what all formats have in common.
+
+The lines are merged first, because that keeps everybody's comments, order and spacing. What the lines then say is
+compared with what the three-way merge of the data wants, and the format splices in the difference. Whatever comes
+out is read again: a text that does not say exactly what it should is never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.strategies.rules import Rules
+from twelvefold.strategies.text import merge_lines
+from twelvefold.strategies.three_way import ABSENT, Data, merge, same
+
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
+
+class UnreadableError(Exception):
+    """A text is not of its format: a sentence without the file's name, with the line where there is one."""
+
+
+class Format(Protocol):
+    """How to read a format, and how to change what a text says without touching the rest of it."""
+
+    def load(self, text: str) -> Data:
+        """Return what `text` says. Raises UnreadableError."""
+
+    def conform(self, text: str, wanted: Data, sources: Sequence[str], rules: Rules) -> str:
+        """Return `text` changed to say `wanted`; all else stays byte for byte.
+
+        New parts are taken as they are written in the first of `sources` that says the same there, with their
+        comments, and stand behind the neighbour that they have there. `rules` say by what members are known.
+        Raises UnreadableError if it cannot; the caller reads the result again.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A merged file's text, and what was decided about it."""
+
+    text: str
+    decisions: Sequence[Decision] = ()
+
+
+def merge_texts(form: Format, base: str | None, template: str, service: str, rules: Rules) -> Merged:
+    """Merge three texts of one format; `base` is None where nobody knows what the template said the last time.
+
+    A service that cannot be read stays as it is. Raises UnreadableError if the template cannot be read.
+    """
+    if service in (base, template):
+        return Merged(template)
+    theirs = form.load(template)
+    try:
+        ours = form.load(service)
+    except UnreadableError as error:
+        return Merged(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
+    wanted, decisions = merge(_base(form, base), theirs, ours, rules)
+    drafts = [service] if base is None else [merge_lines(base, template, service).text, service]
+    for draft in drafts:
+        text = _conformed(form, draft, wanted, (template, service), rules)
+        if text is not None:
+            return Merged(text, decisions)
+    note = "what the template changed could not be put in; compare with the template and put it in by hand"
+    return Merged(service, [Decision(Outcome.UNREADABLE, note=note, yours=service, template=template)])
+
+
+def _base(form: Format, base: str | None) -> Data:
+    try:
+        return ABSENT if base is None else form.load(base)
+    except UnreadableError:  # somebody edited the memory: as if there were none
+        return ABSENT
+
+
+def _conformed(form: Format, draft: str, wanted: Data, sources: Sequence[str], rules: Rules) -> str | None:
+    try:
+        if same(form.load(draft), wanted):
+            return draft
+        text = form.conform(draft, wanted, sources, rules)
+        return text if same(form.load(text), wanted) else None
+    except UnreadableError:
+        return None
