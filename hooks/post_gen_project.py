@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -81,6 +82,26 @@ def name_the_package(path: Path) -> None:
         path.write_text(named, encoding="utf-8", newline="")
 
 
+def content_of_template() -> str:
+    """One hash of all that a render depends on, made of git's own hashes: a rollup knows it without a render."""
+    paths = [TEMPLATE / name for name in ("cookiecutter.json", "scaraplate.yaml", "twelvefold_answers.py")]
+    for folder in (TEMPLATE / "hooks", next(TEMPLATE.glob("*cookiecutter.project_slug*"))):
+        paths += [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return digest(f"{blob(path)} {path.relative_to(TEMPLATE).as_posix()}" for path in sorted(paths))
+
+
+def blob(path: Path) -> str:
+    """The mode and hash that git has for a file."""
+    content = path.read_bytes()
+    mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+    named = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return f"{mode} {named}"
+
+
+def digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
 def write_json(path: Path, value: object) -> None:
     if is_linked(path):
         return
@@ -118,7 +139,13 @@ def main() -> None:
     answers = {question: answer for question, answer in CONTEXT.items() if not question.startswith("_")}
     write_json(MEMORY / "answers.json", answers)
     write_json(MEMORY / "manifest.json", manifest)
-    write_json(MEMORY / "template.json", {"url": CONTEXT["_template_url"], "version": CONTEXT["_template_version"]})
+    stamp = {
+        "url": CONTEXT["_template_url"],
+        "version": CONTEXT["_template_version"],
+        "content": content_of_template(),
+        "memory": digest([json.dumps(answers, sort_keys=True), json.dumps(manifest, sort_keys=True)]),
+    }
+    write_json(MEMORY / "template.json", stamp)
     if "TWELVEFOLD_QUIET" not in os.environ:  # set in a rollup, whose user knows all this
         print(CLOSING_MESSAGE.format(folder=Path.cwd().name, **answers))
 

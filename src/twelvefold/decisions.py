@@ -42,11 +42,12 @@ class Decision:
     template: str | None = None
     note: str = ""
     patch: str = ""
+    is_acknowledged: bool = False
 
     @property
     def needs_person(self) -> bool:
         """Whether somebody should look at it; such a rollup ends with exit code 2."""
-        return self.outcome in PERSON
+        return self.outcome in PERSON and not self.is_acknowledged
 
     @property
     def sentence(self) -> str:
@@ -71,6 +72,8 @@ def shown(value: str | None) -> str:
 
 
 def _kept(decision: Decision) -> str:
+    if not decision.key:
+        return f"kept yours: {decision.note}"
     if decision.yours is None:
         return f"kept yours: {decision.key} stays deleted (template: {shown(decision.template)})"
     theirs = "has it no more" if decision.template is None else shown(decision.template)

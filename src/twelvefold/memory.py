@@ -12,6 +12,8 @@ from typing import Any
 import click
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
+from twelvefold import latch
+
 MEMORY = Path(".twelvefold")
 ANSWERS_FILE = MEMORY / "answers.json"
 MANIFEST_FILE = MEMORY / "manifest.json"
@@ -36,6 +38,7 @@ class Answers(CookieCutterContext):
     def __init__(self, target_path: Path) -> None:
         super().__init__(target_path)
         self.path = target_path / ANSWERS_FILE
+        latch.start(target_path)
         # The post_gen hook's closing message is for people who start a service, not for a rollup.
         os.environ["TWELVEFOLD_QUIET"] = "1"
 

@@ -72,8 +72,8 @@ def _name(by: tuple[str, ...], member: Data) -> str:
         return _requirement_name(member)
     if isinstance(member, Mapping):
         for key in by:
-            if isinstance(member.get(key), str):
-                return str(member[key]).partition("@")[0] if key == "uses" else str(member[key])
+            if key in member:
+                return _text(member[key]).partition("@")[0] if key == "uses" else _text(member[key])
     return member if isinstance(member, str) else _text(member)
 
 

@@ -1,0 +1,123 @@
+"""The `twelvefold` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from twelvefold.decisions import Decision
+from twelvefold.errors import RefusedError
+
+SERVICE = click.argument("service", type=click.Path(path_type=Path), default=Path())
+COLOURS = {
+    "title": {"bold": True},
+    "added": {"fg": "green"},
+    "deleted": {"fg": "red"},
+    "changed": {"fg": "blue"},
+    "settled": {"fg": "cyan"},
+    "open": {"fg": "yellow"},
+    "summary": {"bold": True},
+}
+
+
+class Failure(click.Group):
+    """Whatever ends the command ends it with one sentence and exit code 1, 2 or 3; never with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            raise _failed(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from error
+
+
+def _failed(sentence: str) -> click.ClickException:
+    from twelvefold.errors import FailedError
+
+    return FailedError(sentence)
+
+
+@click.group(cls=Failure, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="twelvefold")
+def main() -> None:
+    """Keep services in step with the template that they were rendered from.
+
+    Exit codes: 0 done or nothing to do, 1 there is something to do (--check), 2 bad input or a person should look,
+    3 something outside failed.
+    """
+
+
+def template_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which template, at which version, with which answers."""
+    for option in (
+        click.option("--answer", "answers", multiple=True, metavar="QUESTION=ANSWER", help="Change an answer."),
+        click.option("--ref", metavar="REF", help="A tag, branch or commit; the newest release if not given."),
+        click.option(
+            "--template", metavar="URL", help="The template; the one that the service came from if not given."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@SERVICE
+@template_options
+@click.option("--check", is_flag=True, help="Only say whether it would change anything; exit code 1 if so.")
+@click.option("--diff", is_flag=True, help="Only show what it would change.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
+@click.option("--branch", metavar="NAME", help="Do it on this branch, and commit.")
+@click.option("--commit", is_flag=True, help="Commit what it changed.")
+@click.option("--heal", is_flag=True, help="Yes, edits in what the template owns are to go: no exit code 2 for them.")
+@click.option("--no-lock", is_flag=True, help="Do not run uv lock at the end.")
+@click.option("--allow-downgrade", is_flag=True, help="Go back to an older version of the template.")
+def rollup(service: Path, **options: Any) -> None:
+    """Bring SERVICE in step with its template."""
+    from twelvefold.commands import run_rollup
+
+    sys.exit(run_rollup(service, options))
+
+
+@main.command()
+@SERVICE
+@click.option("--template", metavar="URL", help="The template; the one that the service came from if not given.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(service: Path, template: str | None, as_json: bool) -> None:
+    """Say where SERVICE stands: its version, the newest, what is not as the template has it."""
+    from twelvefold.commands import run_status
+
+    sys.exit(run_status(service, template, as_json=as_json))
+
+
+@main.command()
+@click.argument("url")
+def trust(url: str) -> None:
+    """Let the hooks of the template at URL run on this machine, whenever a service names it."""
+    from twelvefold import template
+
+    template.trust(url)
+    click.echo(
+        f"Trusted: {template.without_credentials(url)}. To take it back, remove the line in {template.trusted_file()}"
+    )
+
+
+def answers_of(given: tuple[str, ...]) -> dict[str, str]:
+    """Split `question=answer`. Raises RefusedError if there is no `=`."""
+    pairs = [one.partition("=") for one in given]
+    for question, equals, _ in pairs:
+        if not equals:
+            raise RefusedError(f"--answer takes QUESTION=ANSWER, such as ci=github; it was given {question!r}.")
+    return {question.strip(): answer for question, _, answer in pairs}
+
+
+def show(kind: str, line: str) -> None:
+    """Print a line, in colour on a terminal."""
+    click.echo(click.style(line, **COLOURS.get(kind, {})))  # type: ignore[arg-type]
+
+
+def exit_code(decisions: list[Decision]) -> int:
+    """2 if a person should look at one of the decisions."""
+    return 2 if any(decision.needs_person for decision in decisions) else 0

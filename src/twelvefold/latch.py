@@ -1,0 +1,41 @@
+"""Which service is being rolled up: scaraplate tells its context class, and its strategies need it too.
+
+One rollup at a time in a process: scaraplate changes the working directory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twelvefold.strategies.files import MergedFile
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of scaraplate: the service's folder, and what its merged files became, by path."""
+
+    service: Path
+    merged: dict[str, MergedFile] = field(default_factory=dict)
+
+
+_run: Run | None = None
+
+
+def start(target: Path) -> None:
+    """Note that a run onto `target` begins, unless it is the render that scaraplate reads in the middle of one."""
+    global _run
+    if not is_render(target):
+        _run = Run(target.resolve())
+
+
+def current() -> Run:
+    """The run that goes on. Raises RuntimeError if scaraplate.yaml does not name `twelvefold.memory.Answers`."""
+    if _run is None:
+        raise RuntimeError("scaraplate.yaml must name twelvefold.memory.Answers as its cookiecutter_context_type.")
+    return _run
+
+
+def is_render(target: Path) -> bool:
+    """Whether `target` is what scaraplate has just rendered: it goes there, beside cookiecutter's settings."""
+    return target == Path() and (Path.cwd().parents[1] / "cookiecutter_home/cookiecutterrc.yaml").is_file()

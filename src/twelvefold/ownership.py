@@ -1,0 +1,62 @@
+"""What scaraplate.yaml says beyond scaraplate: the rules of merged files, and what a service must follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2.sandbox import SandboxedEnvironment
+
+from twelvefold.errors import RefusedError
+from twelvefold.service import refuse_outside
+from twelvefold.strategies.files import FileRule
+
+Answers = Mapping[str, str | bool]
+MERGED = "twelvefold.strategies.strategy.Merged"
+
+
+def merged_files(rules: Mapping[str, Any]) -> dict[str, FileRule]:
+    """Map the path of each merged file to its rules. Raises BadRulesError."""
+    nodes = [node for node in rules["strategies_mapping"].values() if isinstance(node, Mapping)]
+    loaded = [FileRule.load(node.get("config", {})) for node in nodes if node.get("strategy") == MERGED]
+    return {rule.path: rule for rule in loaded}
+
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """What happened to the template: old path → new one, old question → new one, question → old choice → new one."""
+
+    paths: Mapping[str, str] = field(default_factory=dict)
+    questions: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, rules: Mapping[str, Any]) -> Migrations:
+        """Read `migrations:` of scaraplate.yaml. Raises RefusedError if it is not as documented there."""
+        declared = rules.get("migrations") or {}
+        if not isinstance(declared, Mapping) or not set(declared) <= {"paths", "questions", "choices"}:
+            raise RefusedError("scaraplate.yaml: migrations takes paths, questions and choices.")
+        found = {name: value or {} for name, value in declared.items()}
+        flat = [*found.get("paths", {}).items(), *found.get("questions", {}).items()]
+        flat += [pair for each in found.get("choices", {}).values() for pair in each.items()]
+        if not all(isinstance(old, str) and isinstance(new, str) for old, new in flat):
+            raise RefusedError("scaraplate.yaml: migrations map texts to texts, old to new.")
+        return cls(**found)
+
+    def moved(self, answers: Answers) -> dict[str, str]:
+        """Old path → new path, with the answers filled in, chains followed."""
+        jinja = SandboxedEnvironment()  # as scaraplate renders the patterns
+        paths = {
+            jinja.from_string(old).render(cookiecutter=answers): jinja.from_string(new).render(cookiecutter=answers)
+            for old, new in self.paths.items()
+        }
+        for path in (*paths, *paths.values()):
+            refuse_outside(path)
+        return {old: _last(paths, new) for old, new in paths.items()}
+
+
+def _last(paths: Mapping[str, str], path: str) -> str:
+    for _ in paths:
+        path = paths.get(path, path)
+    return path

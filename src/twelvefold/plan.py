@@ -1,0 +1,193 @@
+"""What a rollup would do to a service: decided in memory, before anything is written."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Entry, File, Repository, Service
+from twelvefold.transaction import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """What scaraplate made of a copy of the service: its files by path, its memory, the decisions of the merges."""
+
+    files: Mapping[str, File]
+    service: Service
+    decisions: list[Decision]
+
+
+@dataclass(slots=True)
+class Plan:
+    """The changes to make, and what somebody should know of them."""
+
+    changes: list[Change] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the service is as the template wants it."""
+        return not self.changes
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether somebody should look at one of the decisions."""
+        return any(decision.needs_person for decision in self.decisions)
+
+    def acknowledge(self) -> None:
+        """Note that the user knows that edits in what the template owns are healed."""
+        healed = {Outcome.HEALED, Outcome.RETURNED}
+        self.decisions = [replace(one, is_acknowledged=one.outcome in healed) for one in self.decisions]
+
+
+def plan(service: Service, render: Render, moved: Mapping[str, str]) -> Plan:
+    """Compare the service with the render. `moved` maps old paths to new ones.
+
+    Raises RefusedError if something that is not the template's stands in the way.
+    """
+    planning = _Planning(service, render, moved)
+    planning.decisions = list(render.decisions)
+    planning.rendered()
+    planning.retired()
+    planning.memory()
+    return Plan(planning.changes(), sorted(planning.decisions, key=lambda one: (one.path, one.key)))
+
+
+class _Planning:
+    def __init__(self, service: Service, render: Render, moved: Mapping[str, str]) -> None:
+        self.service = service
+        self.render = render
+        self.came_from = {
+            new: old
+            for old, new in moved.items()
+            if old in service.manifest and old not in render.service.manifest and new in render.service.manifest
+        }
+        self.after: dict[str, File | None] = {}
+        self.decisions: list[Decision] = []
+
+    def rendered(self) -> None:
+        by_owner = {"owned": self.owned, "seeded": self.seeded, "merged": self.merged}
+        for path, entry in self.render.service.manifest.items():
+            by_owner[entry.owner](path)
+
+    def owned(self, path: str) -> None:
+        new = self.render.files[path]
+        self.after[path] = new
+        source = self.came_from.get(path, path)
+        here, was = self.service.file(source), self.service.manifest.get(source)
+        if was is None and (here is None or here == new):
+            return
+        if here is None:
+            self.decide(Outcome.RETURNED, path, None, new)
+        elif was is None:
+            self.decide(
+                Outcome.HEALED, path, here, new, "the template has a file of this name now, and yours was another"
+            )
+        elif here != new and not was.is_like(here):
+            self.decide(Outcome.HEALED, path, here, new)
+
+    def seeded(self, path: str) -> None:
+        source = self.came_from.get(path)
+        if self.service.file(path) is None and source:
+            self.after[path] = self.service.file(source)
+        elif self.service.file(path) is None and path not in self.service.manifest:
+            self.after[path] = self.render.files[path]
+
+    def merged(self, path: str) -> None:
+        new = self.render.files[path]
+        source = self.came_from.get(path, path)
+        here, was = self.service.file(source), self.service.manifest.get(source)
+        if here and was and here.is_executable != bool(was.mode & 0o100):
+            new = File(new.content, here.is_executable)
+        self.after[path] = new
+
+    def retired(self) -> None:
+        moved = {old: new for new, old in self.came_from.items()}
+        for path, entry in self.service.manifest.items():
+            if path not in self.render.service.manifest and (here := self.service.file(path)):
+                self.retire(path, entry, here, moved.get(path))
+
+    def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
+        if new and not entry.is_like(here):
+            self.decisions.append(Decision(Outcome.MOVED, path, note=f"moved, with your edits, to {new}"))
+        if new or entry.is_like(here):
+            self.after[path] = None
+        elif entry.owner == "seeded":
+            self.decisions.append(Decision(Outcome.KEPT, path, note="the template has this file no more; it is yours"))
+        else:
+            self.decisions.append(Decision(Outcome.RETIRED, path))
+
+    def memory(self) -> None:
+        for name in (ANSWERS, MANIFEST, TEMPLATE):
+            self.after[str(name)] = self.render.files[str(name)]
+        copies = {str(APPLIED / path) for path, entry in self.service.manifest.items() if entry.owner == "merged"}
+        self.after |= dict.fromkeys(copies)
+        for path, entry in self.render.service.manifest.items():
+            if entry.owner == "merged":
+                self.after[str(APPLIED / path)] = self.render.files[str(APPLIED / path)]
+
+    def decide(self, outcome: Outcome, path: str, here: File | None, new: File, note: str = "") -> None:
+        if here and here.content == new.content:
+            note = "made executable" if new.is_executable else "made not executable"
+        self.decisions.append(Decision(outcome, path, note=note, patch=patch(path, here, new) if here else ""))
+
+    def changes(self) -> list[Change]:
+        found = [Change(path, self.service.file(path), after) for path, after in sorted(self.after.items())]
+        changes = [change for change in found if change.before != change.after]
+        self.refuse_files_in_the_way(changes)
+        return changes
+
+    def refuse_files_in_the_way(self, changes: Iterable[Change]) -> None:
+        gone = {change.path for change in changes if change.after is None}
+        for change in changes:
+            for folder in PurePosixPath(change.path).parents if change.after else ():
+                if str(folder) not in gone and (self.service.root / folder).is_file():
+                    raise RefusedError(
+                        f"{folder} is a file, and a folder in the template. Move it away: git mv {folder} ..."
+                    )
+
+
+def refuse_what_git_lacks(changes: Iterable[Change], repository: Repository) -> None:
+    """Raise RefusedError if a change takes away bytes that git could not give back."""
+    unknown = repository.unknown(change.path for change in changes if change.before)
+    if unknown:
+        raise RefusedError(
+            f"{unknown[0]} is not in git, and the template has a file there: it would be lost. "
+            f"Commit it (git add -f {unknown[0]}) or move it away."
+        )
+
+
+def refuse_broken(changes: Iterable[Change]) -> None:
+    """Raise FailedError if a file that would be written does not parse, whatever the reason."""
+    read: dict[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
+    for change in changes:
+        reader = read.get(PurePosixPath(change.path).suffix)
+        if reader and change.after:
+            try:
+                reader(change.after.content.decode())
+            except (ValueError, SyntaxError) as error:
+                raise FailedError(f"{change.path} would not parse ({error}); nothing was changed.") from error
+
+
+def patch(path: str, before: File | None, after: File | None) -> str:
+    """The change as a unified diff; one line for what is not text."""
+    try:
+        old, new = (file.content.decode() if file else "" for file in (before, after))
+    except UnicodeDecodeError:
+        return f"Binary file {path} differs\n"
+    lines = difflib.unified_diff(
+        old.splitlines(True),
+        new.splitlines(True),
+        f"a/{path}" if before else "/dev/null",
+        f"b/{path}" if after else "/dev/null",
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

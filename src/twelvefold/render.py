@@ -1,0 +1,80 @@
+"""Render the template for a service in a scratch folder, through scaraplate, which merges there."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from twelvefold.decisions import collected
+from twelvefold.errors import RefusedError
+from twelvefold.plan import Render
+from twelvefold.service import ANSWERS, APPLIED, Service, read_file
+from twelvefold.template import Template
+
+# Imported by what we import, slow, and not used by a rollup.
+UNUSED = ("requests", "pkg_resources")
+
+
+@contextlib.contextmanager
+def checked_out(template: Template) -> Iterator[Path]:
+    """The template's files in a folder of their own, until the end of the context."""
+    with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder:
+        yield template.checkout(Path(folder) / "template")
+
+
+def render(template: Path, service: Service, answers: Mapping[str, str | bool], shared: Mapping[str, str]) -> Render:
+    """Roll the template in the folder `template` up onto a copy of what `service` shares with it, with `answers`.
+
+    `shared` maps the path of each merged file to the one that the service has it at. Raises RefusedError with
+    cookiecutter's complaint.
+    """
+    slug = str(answers.get("project_slug") or service.root.name)
+    with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder, collected() as decisions:
+        scratch = Path(folder) / slug
+        _write(scratch / ANSWERS, json.dumps(dict(answers), ensure_ascii=False).encode())
+        _copy(service, shared, scratch)
+        _run_scaraplate(template, scratch)
+        paths = [path.relative_to(scratch).as_posix() for path in scratch.rglob("*") if path.is_file()]
+        files = {path: file for path in sorted(paths) if (file := read_file(scratch, path))}
+        return Render(files, Service.open(scratch), list(decisions))
+
+
+def _copy(service: Service, shared: Mapping[str, str], scratch: Path) -> None:
+    for new, old in shared.items():
+        for source, target in ((old, new), (APPLIED / old, APPLIED / new)):
+            if file := service.file(str(source)):
+                _write(scratch / target, file.content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _run_scaraplate(template: Path, scratch: Path) -> None:
+    _import_lazily()
+    from cookiecutter.exceptions import CookiecutterException
+    from scaraplate.rollup import rollup
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            rollup(template, scratch, no_input=True)
+    except CookiecutterException as error:
+        raise RefusedError(f"The template cannot be rendered: {' '.join(str(error).split())}") from error
+
+
+def _import_lazily() -> None:
+    for name in UNUSED:
+        spec = importlib.util.find_spec(name) if name not in sys.modules else None
+        if spec and spec.loader:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            spec.loader.exec_module(module)

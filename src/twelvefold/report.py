@@ -1,0 +1,176 @@
+"""What a rollup did, for a terminal, for a merge request and for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.service import MEMORY
+from twelvefold.transaction import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One rollup of one service, from version `old` to version `new`; `was_applied` is false for a dry run."""
+
+    service: str
+    template: str
+    old: str
+    new: str
+    commit: str
+    changes: Sequence[Change]
+    decisions: Sequence[Decision]
+    notes: Sequence[str]
+    was_applied: bool
+
+    @property
+    def open(self) -> list[Decision]:
+        """The decisions that a person should look at."""
+        return [decision for decision in self.decisions if decision.needs_person]
+
+    @property
+    def settled(self) -> list[Decision]:
+        """The other decisions."""
+        return [decision for decision in self.decisions if not decision.needs_person]
+
+    def files(self) -> list[tuple[str, str]]:
+        """Each changed file with added, changed or deleted, without the rollup's own memory."""
+        return [(change_word(change), change.path) for change in self.changes if not is_memory(change.path)]
+
+    def headline(self) -> str:
+        """`pay-api: 0.1.0 → 0.2.0`."""
+        return f"{self.service}: {self.old} → {self.new}" if self.old != self.new else f"{self.service}: {self.new}"
+
+    def summary(self) -> str:
+        """How much happened, in one sentence or two."""
+        if not self.changes:
+            counted = "Nothing to do"
+        else:
+            files = self.files()
+            counts = {word: len([1 for one, _ in files if one == word]) for word in ("added", "changed", "deleted")}
+            parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "only the memory"
+            counted = f"{_many(len(files), 'file')}: {parts}" if files else "Only the rollup's memory changes"
+        return f"{counted}. {self._asks()}".strip()
+
+    def _asks(self) -> str:
+        return f"{_many(len(self.open), 'decision')} to look at." if self.open else ""
+
+
+def is_memory(path: str) -> bool:
+    """Whether the path is the rollup's own."""
+    return path.startswith(f"{MEMORY}/")
+
+
+def change_word(change: Change) -> str:
+    """What happens to the file."""
+    if change.before is None:
+        return "added"
+    return "deleted" if change.after is None else "changed"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def as_json(report: Report) -> str:
+    """The report for programs; keys are added over time, none is taken away."""
+    return json.dumps(
+        {
+            "service": report.service,
+            "template": report.template,
+            "from": report.old,
+            "to": report.new,
+            "commit": report.commit,
+            "applied": report.was_applied,
+            "needs_person": bool(report.open),
+            "files": {path: word for word, path in report.files()},
+            "decisions": [{**decision.as_data(), "sentence": decision.sentence} for decision in report.decisions],
+            "notes": list(report.notes),
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def as_markdown(report: Report) -> str:
+    """The report for the description of a merge request."""
+    parts = [f"# {report.headline()}", _intro(report)]
+    if report.open:
+        parts.append("## Please look at\n\n" + "\n".join(_item(decision) for decision in report.open))
+    if report.settled:
+        parts.append("## Decided by the rules\n\n" + "\n".join(_item(decision) for decision in report.settled))
+    if report.notes:
+        parts.append("## Questions\n\n" + "\n".join(f"- {_escaped(note)}" for note in report.notes))
+    if report.files():
+        rows = "\n".join(f"- {word} {_code(path)}" for word, path in report.files())
+        parts.append(f"<details><summary>{_many(len(report.files()), 'file')}</summary>\n\n{rows}\n\n</details>")
+    return "\n\n".join(parts) + "\n"
+
+
+def _intro(report: Report) -> str:
+    verb = "This updates" if report.was_applied else "An update would bring"
+    target = f"{verb} the service to version {report.new} of the template {report.template}"
+    return f"{target} (commit {report.commit[:12]}). {report.summary()}"
+
+
+def _item(decision: Decision) -> str:
+    lines = [f"- {_code(decision.path)}: {_escaped(decision.sentence)}"]
+    if decision.patch:
+        lines.append(_details("what was taken away", decision.patch, "diff"))
+    elif decision.outcome is Outcome.CONFLICT:
+        lines.append(_details("yours", decision.yours or "", ""))
+        lines.append(_details("the template's", decision.template or "", ""))
+    return "\n".join(lines)
+
+
+def _details(title: str, text: str, language: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    body = "\n".join(f"  {line}".rstrip() for line in [f"{fence}{language}", *text.splitlines(), fence])
+    return f"  <details><summary>{title}</summary>\n\n{body}\n\n  </details>"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if "`" not in text else f"`` {text} ``"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_<>\[\]#|~])", r"\\\1", " ".join(text.split()))
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the report as Markdown or JSON, by the name's ending. Raises RefusedError for another."""
+    writers = {".md": as_markdown, ".json": as_json}
+    if path.suffix not in writers:
+        raise RefusedError(f"{path}: a report is FILE.md or FILE.json.")
+    try:
+        path.write_text(writers[path.suffix](report), encoding="utf-8")
+    except OSError as error:
+        raise FailedError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def commit_message(report: Report) -> str:
+    """The message of the commit that a rollup makes."""
+    body = "\n".join(f"- {decision.path}: {decision.sentence}" for decision in report.decisions)
+    return (
+        f"chore: update from the template, {report.old} to {report.new}\n\n{report.summary()}\n\n{body}".rstrip() + "\n"
+    )
+
+
+def lines(report: Report) -> Iterable[tuple[str, str]]:
+    """The report for a terminal: pairs of a kind (title, file, open, settled, note, summary) and a line."""
+    yield "title", report.headline()
+    for word, path in report.files():
+        yield word, f"  {word:<8} {path}"
+    for decision in report.settled:
+        yield "settled", f"{decision.path}: {decision.sentence}"
+    for note in report.notes:
+        yield "note", note
+    for decision in report.open:
+        yield "open", f"{decision.path}: {decision.sentence}"
+    yield "summary", report.summary()

@@ -1,0 +1,205 @@
+"""Roll a template up onto a service: find out what to do, do it whole or not at all, and say what was decided."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from twelvefold import template as templates
+from twelvefold import transaction
+from twelvefold.answers import Migrated, migrated, parsed
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.git import git
+from twelvefold.ownership import Migrations, merged_files
+from twelvefold.plan import Plan, Render, plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.service import File, Repository, Service
+from twelvefold.template import Template, version_of
+
+LOCK_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asks for; what is not given follows from the service's memory."""
+
+    service: Path
+    template: str | None = None
+    ref: str | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    may_downgrade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A rollup that is planned: nothing has been written."""
+
+    service: Service
+    repository: Repository
+    template: Template
+    version: str
+    plan: Plan
+
+
+def prepare(request: Request) -> Rollup:
+    """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service."""
+    service = Service.open(request.service)
+    repository = Repository.around(service.root)
+    template = find_template(service, request)
+    version = str(template.questions().get("_template_version", template.ref))
+    if not request.may_downgrade:
+        refuse_downgrade(service.stamp.get("version"), version, template)
+    rules = template.rules()
+    questions = template.questions()
+    answers = migrated(service.answers, questions, Migrations.load(rules))
+    answers.answers.update(parsed(request.answers, questions))
+    planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
+    refuse_broken(planned.changes)
+    refuse_what_git_lacks(planned.changes, repository)
+    return Rollup(service, repository, template, version, planned)
+
+
+def find_template(service: Service, request: Request) -> Template:
+    """The template that the request or else the memory names, at the ref, else at its newest release."""
+    url = request.template or service.stamp.get("url")
+    if not url:
+        raise RefusedError("The memory does not say which template this is of. Name it: --template URL")
+    return templates.find(url, request.ref)
+
+
+def refuse_downgrade(mine: str | None, theirs: str, template: Template) -> None:
+    """Raise RefusedError if the service is at a newer version than the template."""
+    old, new = version_of(mine), version_of(theirs)
+    if old and new and new < old:
+        raise RefusedError(
+            f"The service is at {mine}, and {template.url} at {template.ref} is {theirs}: older. Name a newer one with "
+            "--ref, or go back on purpose with --allow-downgrade."
+        )
+
+
+def plan_for(
+    service: Service, template: Template, rules: Mapping[str, Any], answers: Migrated, *, is_named: bool
+) -> Plan:
+    """Plan from the memory where that suffices, else from a render."""
+    files = merged_files(rules)
+    if answers.answers == service.answers and service.stamp.get("content") == template.content():
+        remembered = render_from_memory(service, files) if service.remembers_itself else None
+        if remembered:
+            return plan(service, remembered, {})
+    refuse_untrusted(template.url, is_named=is_named)
+    from twelvefold import render
+
+    moved = Migrations.load(rules).moved(service.answers)
+    now = {new: old for old, new in moved.items() if old in service.manifest}
+    with render.checked_out(template) as folder:
+        rendered = render.render(folder, service, answers.answers, {path: now.get(path, path) for path in files})
+    planned = plan(service, rendered, moved)
+    planned.notes += answers.notes
+    return planned
+
+
+def render_from_memory(service: Service, rules: Mapping[str, Any]) -> Render | None:
+    """What a render of the same template would give, None if only a render can tell."""
+    applied = service.applied()
+    files: dict[str, File] = {}
+    decisions: list[Decision] = []
+    for path, entry in service.manifest.items():
+        here = service.file(path)
+        if entry.owner == "owned" and not (here and entry.is_like(here)):
+            return None
+        if entry.owner == "merged" and (path not in rules or not _is_as_rendered(applied.get(path), entry.sha256)):
+            return None
+        if entry.owner == "merged":
+            merged = rules[path].merge(applied[path], applied[path], here and here.content)
+            files[path] = File(merged.content, bool(entry.mode & 0o100))
+            decisions += merged.decisions
+        elif here:
+            files[path] = here
+    memory = {
+        str(path.relative_to(service.root)) for path in (service.root / ".twelvefold").rglob("*") if path.is_file()
+    }
+    files |= {path: file for path in memory if (file := service.file(path))}
+    return Render(files, service, decisions)
+
+
+def _is_as_rendered(copy: bytes | None, sha256: str) -> bool:
+    return copy is not None and File(copy).sha256 == sha256
+
+
+def refuse_untrusted(url: str, *, is_named: bool) -> None:
+    """Raise RefusedError unless the template's code may run: a person named it just now, or trusted it once."""
+    if not is_named and url not in templates.trusted():
+        raise RefusedError(
+            f"{url} comes out of the service's own files, and rendering it runs its hooks here. If you know it: "
+            f"twelvefold trust {url}"
+        )
+
+
+def apply(rollup: Rollup) -> None:
+    """Make the changes. Raises RefusedError if there are changes that are not committed, or another run goes on."""
+    if rollup.plan.is_empty:
+        return
+    rollup.repository.refuse_changes()
+    with locked(rollup.repository.state):
+        transaction.apply(rollup.plan.changes, rollup.service.root, rollup.repository.state)
+
+
+def recover(repository: Repository) -> bool:
+    """Finish an update that was interrupted; return whether there was one."""
+    if not transaction.is_open(repository.state):
+        return False
+    with locked(repository.state):
+        return transaction.recover(repository.service, repository.state)
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Keep a second run out. Raises RefusedError if one goes on for longer than it should."""
+    try:
+        state.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{state}.lock", timeout=LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise RefusedError("Another update of this service goes on. Wait for it, then run this again.") from error
+
+
+def lock_dependencies(service: Path) -> Decision | None:
+    """Run `uv lock`; return a decision if it did not work."""
+    uv = shutil.which("uv") or str(service / ".tools/bin/uv")
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's uv
+            [uv, "lock", "--quiet", "--project", service], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return Decision(Outcome.FAILED, "uv.lock", note="was not made new, because uv is not here. Run: make uv.lock")
+    if done.returncode:
+        reason = " ".join(done.stderr.split())
+        return Decision(
+            Outcome.FAILED, "uv.lock", note=f"could not be made new: {reason}. Mend it and run: make uv.lock"
+        )
+    return None
+
+
+def commit(repository: Repository, paths: Iterable[str], message: str) -> str:
+    """Commit `paths` and nothing else; return the commit."""
+    wanted = [f":(literal){path}" for path in paths]
+    git(repository.service, "add", "--force", "--all", "--", *wanted)
+    git(repository.service, "commit", "--quiet", "--message", message, "--only", "--", *wanted)
+    return git(repository.service, "rev-parse", "HEAD")
+
+
+def switch(repository: Repository, branch: str) -> None:
+    """Go to `branch`, made if it is not there. Raises RefusedError if its name is none."""
+    try:
+        git(repository.service, "check-ref-format", "--branch", branch)
+    except FailedError as error:
+        raise RefusedError(f"{branch} is no name for a branch: --branch twelvefold/update") from error
+    exists = git(repository.service, "branch", "--list", "--format=%(refname)", "--", branch)
+    git(repository.service, "switch", "--quiet", *([] if exists else ["--create"]), branch)

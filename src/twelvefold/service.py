@@ -1,0 +1,212 @@
+"""A service on disk: its memory, its repository, and what stands in its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.git import GitError, git
+
+MEMORY = Path(".twelvefold")
+APPLIED = MEMORY / "applied"
+ANSWERS = MEMORY / "answers.json"
+MANIFEST = MEMORY / "manifest.json"
+TEMPLATE = MEMORY / "template.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the memory knows of a rendered path: whose it is, its mode and the hash of its bytes."""
+
+    owner: str
+    mode: int
+    sha256: str
+
+    def is_like(self, file: File) -> bool:
+        """Whether the file is as it was rendered."""
+        return file.is_executable == bool(self.mode & 0o100) and self.sha256 == file.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file's bytes, and whether it can be executed, which is all of its mode that git keeps."""
+
+    content: bytes
+    is_executable: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the bytes."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def mode(self) -> int:
+        """The mode to write it with."""
+        return 0o755 if self.is_executable else 0o644
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service: its folder, and what its memory says. Everything here is as found, nothing in it is trusted."""
+
+    root: Path
+    answers: Mapping[str, str | bool] = field(default_factory=dict)
+    manifest: Mapping[str, Entry] = field(default_factory=dict)
+    stamp: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path) -> Service:
+        """Read the memory of the service in `folder`. Raises RefusedError if there is none, or it is damaged."""
+        root = folder.resolve()
+        if not root.is_dir():
+            raise RefusedError(f"{folder} is no folder.")
+        if not (root / MEMORY).is_dir():
+            raise RefusedError(
+                f"{folder} has no {MEMORY}/, so no template made it. To begin: twelvefold adopt {folder}"
+            )
+        stamp = _load(root, TEMPLATE)
+        if not all(isinstance(value, str) for value in stamp.values()):
+            raise RefusedError(f"{TEMPLATE} must hold texts only. Restore it: git checkout -- {TEMPLATE}")
+        return cls(root, _load(root, ANSWERS), _manifest(_load(root, MANIFEST)), stamp)
+
+    def file(self, path: str) -> File | None:
+        """The file at `path`, None if there is none. Raises RefusedError if it is a link, or under one."""
+        return read_file(self.root, path)
+
+    @property
+    def remembers_itself(self) -> bool:
+        """Whether the memory is as a render wrote it."""
+        entries = {
+            path: {"owner": entry.owner, "mode": f"{entry.mode:o}", "sha256": entry.sha256}
+            for path, entry in self.manifest.items()
+        }
+        lines = [json.dumps(self.answers, sort_keys=True), json.dumps(entries, sort_keys=True)]
+        return self.stamp.get("memory") == hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+    def applied(self) -> dict[str, bytes]:
+        """Map each merged path to what the template said there the last time."""
+        return {
+            path: copy.content
+            for path, entry in self.manifest.items()
+            if entry.owner == "merged" and (copy := self.file(str(APPLIED / path)))
+        }
+
+
+def read_file(root: Path, path: str) -> File | None:
+    """The file at `path` below `root`, None if there is none. Raises RefusedError if it is not a plain file there."""
+    place = root / path
+    for part in (place, *place.parents):
+        if part == root:
+            break
+        if part.is_symlink():
+            raise RefusedError(
+                f"{part.relative_to(root)} is a symbolic link, which an update would follow. Put a copy there."
+            )
+    try:
+        return File(place.read_bytes(), bool(place.stat().st_mode & 0o100))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError as error:
+        raise RefusedError(f"{path} is a folder, and a file in the template. Move it away.") from error
+    except OSError as error:
+        raise FailedError(f"{place} cannot be read: {error.strerror}.") from error
+
+
+def _load(root: Path, name: Path) -> dict[str, Any]:
+    """Raises RefusedError if the file is missing or is not a JSON object."""
+    restore = f"Restore it: git checkout -- {name}"
+    file = read_file(root, str(name))
+    if file is None:
+        raise RefusedError(f"{name} is missing. {restore}")
+    try:
+        content = json.loads(file.content)
+    except (ValueError, RecursionError) as error:
+        marks = (
+            " It holds the conflict marks of a git merge: take either side, then update again."
+            if b"<<<<<<<" in file.content
+            else ""
+        )
+        raise RefusedError(f"{name} is not JSON ({error}).{marks or ' ' + restore}") from error
+    if not isinstance(content, dict):
+        raise RefusedError(f"{name} holds no JSON object. {restore}")
+    return content
+
+
+def _manifest(content: Mapping[str, Any]) -> dict[str, Entry]:
+    try:
+        entries = {
+            path: Entry(entry["owner"], int(entry["mode"], 8), entry["sha256"]) for path, entry in content.items()
+        }
+    except (TypeError, KeyError, ValueError) as error:
+        raise RefusedError(f"{MANIFEST} is damaged ({error!r}). Restore it: git checkout -- {MANIFEST}") from error
+    for path in entries:
+        refuse_outside(path)
+    return entries
+
+
+def refuse_outside(path: str) -> None:
+    """Raise RefusedError if `path` leads out of a service, or into git's own folder."""
+    parts = path.split("/")
+    if (
+        not path
+        or path.startswith("/")
+        or "\0" in path
+        or {"", ".", ".."} & set(parts)
+        or ".git" in map(str.lower, parts)
+    ):
+        raise RefusedError(f"{path!r} is no path in a service. Restore it: git checkout -- {MEMORY}")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The git repository around a service, which may be below its top."""
+
+    service: Path
+    state: Path  # where the journal of a rollup lies: in the git directory, apart for each service and worktree
+
+    @classmethod
+    def around(cls, service: Path) -> Repository:
+        """Raises RefusedError if the service is in no repository with a commit."""
+        try:
+            answer = git(service, "rev-parse", "--show-prefix", "--path-format=absolute", "--git-path", "twelvefold")
+        except GitError as error:
+            raise RefusedError(
+                f"{service} is in no git repository, without which an update could not be undone. Run there: "
+                "git init && git add -A && git commit -m Begin"
+            ) from error
+        prefix, _, state = answer.partition("\n")
+        name = hashlib.sha256(prefix.encode()).hexdigest()[:8] if prefix else "service"
+        return cls(service, Path(state) / name)
+
+    def changes(self) -> list[str]:
+        """What git calls changed, or not known to it, below the service."""
+        listed = git(self.service, "status", "--porcelain", "--untracked-files=normal", "-z", "--no-renames", "--", ".")
+        return [entry[3:] for entry in listed.split("\0") if entry]
+
+    def refuse_changes(self) -> None:
+        """Raise RefusedError if there is anything that is not committed, or no commit at all."""
+        try:
+            git(self.service, "rev-parse", "--verify", "--quiet", "HEAD")
+        except GitError as error:
+            raise RefusedError(
+                "The repository has no commit yet, so that nothing could be undone: git add -A && git commit"
+            ) from error
+        changes = self.changes()
+        if changes:
+            more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+            raise RefusedError(
+                f"There are changes that are not committed ({changes[0]}{more}). Commit or stash them: git stash -u"
+            )
+
+    def unknown(self, paths: Iterable[str]) -> list[str]:
+        """Those of `paths` that git does not have, so that nobody could get them back."""
+        wanted = sorted(paths)
+        if not wanted:
+            return []
+        tracked = git(self.service, "ls-files", "-z", "--", *(f":(literal){path}" for path in wanted)).split("\0")
+        return [path for path in wanted if path not in tracked]

@@ -1,0 +1,86 @@
+"""Merging files: bytes, line ends and byte order marks around what `merging` does with texts."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.strategies.merging import Format, merge_texts
+from twelvefold.strategies.rules import BadRulesError, Rules
+
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+FORMATS = ("env", "ignore", "ini", "json", "markdown", "text", "toml", "yaml")
+CONFIGURED = ("path", "format", "keys")
+
+
+@dataclass(frozen=True, slots=True)
+class MergedFile:
+    """What a merged file becomes, and what was decided about it."""
+
+    content: bytes
+    decisions: Sequence[Decision] = ()
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether the template's changes are in it, so that its last-applied copy may advance."""
+        return not any(decision.outcome is Outcome.UNREADABLE for decision in self.decisions)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRule:
+    """How to merge one file, as scaraplate.yaml has it."""
+
+    path: str
+    form: Format
+    rules: Rules
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any]) -> FileRule:
+        """Raises BadRulesError with the file's path and what is wrong."""
+        path = config.get("path")
+        if not isinstance(path, str):
+            raise BadRulesError(f"scaraplate.yaml: a merged file's config needs its path; it is {dict(config)!r}.")
+        unknown = sorted(map(str, set(config) - set(CONFIGURED)))
+        if unknown:
+            raise BadRulesError(f"scaraplate.yaml: {path}: {unknown[0]} is not one of {', '.join(CONFIGURED)}.")
+        if config.get("format") not in FORMATS:
+            raise BadRulesError(f"scaraplate.yaml: {path}: format must be one of {', '.join(FORMATS)}.")
+        try:
+            rules = Rules.load(config.get("keys", {}))
+        except BadRulesError as error:
+            raise BadRulesError(f"scaraplate.yaml: {path}: {error.message}") from error
+        return cls(path, importlib.import_module(f"twelvefold.strategies.{config['format']}").FORMAT, rules)
+
+    def merge(self, base: bytes | None, template: bytes, service: bytes | None) -> MergedFile:
+        """Merge the file's three contents; None is a file that is not there."""
+        if service is None:
+            return MergedFile(template, [] if base is None else [Decision(Outcome.RETURNED, self.path)])
+        if service in (base, template):
+            return MergedFile(template)
+        try:
+            return self._merge(base, template, service)
+        except UnicodeDecodeError as error:
+            note = f"it is not UTF-8 (byte {error.start}). Save it as UTF-8 and update again"
+            return MergedFile(service, [Decision(Outcome.UNREADABLE, self.path, note=note)])
+
+    def _merge(self, base: bytes | None, template: bytes, service: bytes) -> MergedFile:
+        ours = service.decode()
+        newline = "\r\n" if ours.count("\r\n") * 2 > ours.count("\n") else "\n"
+        merged = merge_texts(
+            self.form,
+            None if base is None else _as(newline, base.decode(errors="replace")),
+            _as(newline, template.decode()),
+            ours.removeprefix(BOM),
+            self.rules,
+        )
+        mark = BOM if ours.startswith(BOM) else ""
+        decisions = [replace(decision, path=self.path) for decision in merged.decisions]
+        return MergedFile(f"{mark}{merged.text}".encode(), decisions)
+
+
+def _as(newline: str, text: str) -> str:
+    return re.sub(r"\r?\n", newline, text.removeprefix(BOM))

@@ -1,0 +1,85 @@
+"""The strategies of merged files, as scaraplate wants them.
+
+scaraplate gives a strategy two texts and the rule's configuration: neither the path nor what the template said the
+last time. The path is a part of the configuration, and the context class notes the service's folder.
+
+scaraplate walks the render in no certain order, so that either of a merged file and its last-applied copy may come
+first. Whichever does, the file is on disk before the copy advances: otherwise, killed between the two, the next
+update would take the template's old text for the team's choice, and keep it for ever.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+from marshmallow import Schema, fields
+from scaraplate.strategies import Strategy
+
+from twelvefold import latch
+from twelvefold.decisions import record
+from twelvefold.strategies.files import FileRule, MergedFile
+
+APPLIED = Path(".twelvefold/applied")
+
+
+class Configured(Strategy):
+    """Configured by the file's `path`, its `format` and the rules for its `keys`."""
+
+    class Schema(Schema):
+        """Takes anything: `FileRule.load` checks it, with messages that say what to write instead."""
+
+        path = fields.Raw()
+        format = fields.Raw()
+        keys = fields.Raw()
+
+    def merged(self, base: bytes | None, service: bytes | None) -> MergedFile:
+        """Merge the file, once a run."""
+        rule = FileRule.load(self.config)
+        done = latch.current().merged
+        if rule.path not in done:
+            done[rule.path] = rule.merge(base, self.template_contents.read(), service)
+            for decision in done[rule.path].decisions:
+                record(decision)
+        return done[rule.path]
+
+
+class Merged(Configured):
+    """A file that the template and the team share, key by key."""
+
+    def apply(self) -> BinaryIO:
+        """Return what the file should say, and record what was decided against somebody's edit."""
+        base = content_of(latch.current().service / APPLIED / str(self.config.get("path")))
+        return io.BytesIO(self.merged(base, read(self.target_contents)).content)
+
+
+class Applied(Configured):
+    """The last-applied copy of a merged file: what the template said when it was merged the last time."""
+
+    def apply(self) -> BinaryIO:
+        """Return the new copy, after the file is on disk; the old one, or none, where it could not be merged."""
+        base = read(self.target_contents)
+        file = latch.current().service / str(self.config.get("path"))
+        service = content_of(file)
+        merged = self.merged(base, service)
+        if not merged.is_merged:
+            return io.BytesIO(base or b"")
+        if merged.content != service:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(merged.content)
+        self.template_contents.seek(0)
+        return self.template_contents
+
+
+def read(contents: BinaryIO | None) -> bytes | None:
+    """What scaraplate handed over."""
+    return None if contents is None else contents.read()
+
+
+def content_of(path: Path) -> bytes | None:
+    """The bytes of a file, None if it is not there."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

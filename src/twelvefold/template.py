@@ -1,0 +1,215 @@
+"""The template at a version: where it comes from, which releases it has, and whether its code may run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.version import InvalidVersion, Version
+
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.git import GitError, git, without_credentials
+
+# What a render depends on; hooks/post_gen_project.py hashes the same.
+CONTENT = ("cookiecutter.json", "scaraplate.yaml", "twelvefold_answers.py", "hooks/", "<<cookiecutter.project_slug>>/")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template at one commit, in a repository on this machine."""
+
+    repository: Path
+    url: str
+    ref: str
+    commit: str
+
+    def read(self, path: str) -> str:
+        """The text of one of its files. Raises RefusedError if it has none such, so that it is no template."""
+        try:
+            return git(self.repository, "show", f"{self.commit}:{path}")
+        except GitError as error:
+            raise RefusedError(
+                f"{self.url} at {self.ref} has no {path}, so it is no template that services follow."
+            ) from error
+
+    def rules(self) -> dict[str, Any]:
+        """scaraplate.yaml, read. Raises RefusedError if it cannot be."""
+        return loaded_rules(self.read("scaraplate.yaml"), self.url)
+
+    def questions(self) -> dict[str, Any]:
+        """cookiecutter.json, read."""
+        questions: dict[str, Any] = json.loads(self.read("cookiecutter.json"))
+        return questions
+
+    def content(self) -> str:
+        """The hash of all that a render depends on, as a service's memory has it."""
+        listed = git(self.repository, "ls-tree", "-r", "-z", self.commit).split("\0")
+        lines = [_line(entry) for entry in listed if entry and entry.partition("\t")[2].startswith(CONTENT)]
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+    def checkout(self, folder: Path) -> Path:
+        """Put its files into `folder`, as a repository of its own, which is what scaraplate works with."""
+        git(folder.parent, "clone", "--quiet", "--shared", "--no-checkout", self.repository, folder)
+        git(folder, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", self.commit)
+        return folder
+
+
+def loaded_rules(text: str, source: str) -> dict[str, Any]:
+    """Read a scaraplate.yaml. Raises RefusedError if it is none, or written for a newer engine."""
+    try:
+        rules = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except yaml.YAMLError as error:
+        raise RefusedError(f"{source}: scaraplate.yaml cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(rules, dict) or not isinstance(rules.get("strategies_mapping"), dict):
+        raise RefusedError(f"{source}: scaraplate.yaml has no strategies_mapping.")
+    refuse_old_engine(rules, source)
+    return rules
+
+
+def refuse_old_engine(rules: Mapping[str, Any], source: str) -> None:
+    """Raise RefusedError if this package is older than the rules ask for."""
+    needed = rules.get("engine")
+    if needed is None:
+        return
+    from importlib.metadata import version
+
+    mine = Version(version("twelvefold"))
+    if Version(mine.base_version) < Version(str(needed)):
+        raise RefusedError(
+            f"This template needs twelvefold {needed}; this is {mine}. Run: "
+            f"uvx --from git+{source}@{needed} twelvefold rollup"
+        )
+
+
+def _line(entry: str) -> str:
+    about, _, path = entry.partition("\t")
+    mode, _, blob = about.split(" ")
+    return f"{mode} {blob} {path}"
+
+
+def find(url: str, ref: str | None) -> Template:
+    """The template at `url`, a URL or a path, at a tag, branch or commit; without `ref` at its newest release.
+
+    Raises RefusedError if there is no such thing there.
+    """
+    repository = repository_of(url, ref)
+    name = ref or newest_release(repository, url)
+    for candidate in (f"refs/tags/{name}", f"refs/remotes/origin/{name}", f"refs/heads/{name}", name):
+        try:
+            commit = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{commit}}")
+        except GitError:
+            continue
+        return Template(repository, without_credentials(url), name, commit)
+    raise RefusedError(
+        f"{without_credentials(url)} has no tag, branch or commit {name}. See: git ls-remote {without_credentials(url)}"
+    )
+
+
+def newest_release(repository: Path, url: str) -> str:
+    """The newest tag that is a version. Raises RefusedError if there is none."""
+    tags = releases(repository)
+    if not tags:
+        raise RefusedError(f"{without_credentials(url)} has no release yet. Name a branch or commit: --ref main")
+    return tags[-1]
+
+
+def releases(repository: Path) -> list[str]:
+    """The tags that are versions, the oldest first, without those of releases to come."""
+    found = {tag: version_of(tag) for tag in git(repository, "tag", "--list").splitlines()}
+    final = {tag: version for tag, version in found.items() if version and not version.is_prerelease}
+    return sorted(final, key=lambda tag: final[tag] or Version("0"))
+
+
+def version_of(text: object) -> Version | None:
+    """`text` as a version, None if it is none."""
+    try:
+        return Version(str(text))
+    except InvalidVersion:
+        return None
+
+
+def repository_of(url: str, ref: str | None) -> Path:
+    """A git repository on this machine that has what is at `url` now: the path itself, or a clone in the cache."""
+    path = Path(url).expanduser()
+    if path.is_dir():
+        try:
+            git(path, "rev-parse", "--git-dir")
+        except GitError as error:
+            raise RefusedError(
+                f"{path} is no git repository. Name the template's repository, or run there: git init"
+            ) from error
+        return path.resolve()
+    if "://" not in url and not re.match(r"[\w.-]+@[\w.-]+:", url):
+        raise RefusedError(f"{url} is no folder and no URL. Name the template: --template https://...")
+    return _cached(url, ref)
+
+
+def _cached(url: str, ref: str | None) -> Path:
+    clone = cache() / hashlib.sha256(without_credentials(url).encode()).hexdigest()[:16]
+    if not (clone / "HEAD").exists():
+        clone.mkdir(parents=True, exist_ok=True)
+        git(clone, "init", "--quiet", "--bare")
+    has_it = ref is not None and COMMIT.fullmatch(ref) and _has(clone, ref)
+    if not has_it:
+        # The URL is named at each fetch and not stored: it may carry a token.
+        git(
+            clone,
+            "fetch",
+            "--quiet",
+            "--force",
+            "--prune",
+            url,
+            "+refs/heads/*:refs/heads/*",
+            "+refs/tags/*:refs/tags/*",
+        )
+    return clone
+
+
+def _has(clone: Path, commit: str) -> bool:
+    try:
+        git(clone, "cat-file", "-e", commit)
+    except GitError:
+        return False
+    return True
+
+
+def cache() -> Path:
+    """The folder for clones: `TWELVEFOLD_CACHE`, or the user's cache folder."""
+    return Path(
+        os.environ.get("TWELVEFOLD_CACHE")
+        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "twelvefold"
+    )
+
+
+def trusted_file() -> Path:
+    """Where the URLs are kept whose code may run here, one a line."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "twelvefold/trusted"
+
+
+def trusted() -> set[str]:
+    """The URLs whose hooks and extensions may run here: the file's, and `TWELVEFOLD_TRUST`'s (with spaces between)."""
+    try:
+        lines = trusted_file().read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = []
+    except OSError as error:
+        raise FailedError(f"{trusted_file()} cannot be read: {error.strerror}.") from error
+    return {line.strip() for line in lines if line.strip()} | set(os.environ.get("TWELVEFOLD_TRUST", "").split())
+
+
+def trust(url: str) -> None:
+    """Let the code of the template at `url` run here from now on."""
+    url = without_credentials(url)
+    if url in trusted():
+        return
+    trusted_file().parent.mkdir(parents=True, exist_ok=True)
+    with trusted_file().open("a", encoding="utf-8") as file:
+        file.write(f"{url}\n")
