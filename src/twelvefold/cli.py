@@ -99,9 +99,7 @@ def trust(url: str) -> None:
     from twelvefold import template
 
     template.trust(url)
-    click.echo(
-        f"Trusted: {template.without_credentials(url)}. To take it back, remove the line in {template.trusted_file()}"
-    )
+    click.echo(f"Trusted: {url}. To take it back, remove the line in {template.trusted_file()}")
 
 
 def answers_of(given: tuple[str, ...]) -> dict[str, str]:

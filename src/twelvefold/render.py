@@ -6,10 +6,14 @@ import contextlib
 import importlib.util
 import io
 import json
+import runpy
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import CodeType
+
+from jinja2 import Environment
 
 from twelvefold.decisions import collected
 from twelvefold.errors import RefusedError
@@ -19,6 +23,8 @@ from twelvefold.template import Template
 
 # Imported by what we import, slow, and not used by a rollup.
 UNUSED = ("requests", "pkg_resources")
+
+_compilations: dict[tuple[object, ...], CodeType] = {}
 
 
 @contextlib.contextmanager
@@ -59,15 +65,67 @@ def _write(path: Path, content: bytes) -> None:
 
 def _run_scaraplate(template: Path, scratch: Path) -> None:
     _import_lazily()
+    from cookiecutter import hooks
+    from cookiecutter.environment import StrictEnvironment
     from cookiecutter.exceptions import CookiecutterException
     from scaraplate.rollup import rollup
 
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with (
+            contextlib.redirect_stdout(said),
+            _imports_undone(template),
+            _replaced(hooks, "run_script", _run_hook),
+            _replaced(StrictEnvironment, "compile", _compiled),
+        ):
             rollup(template, scratch, no_input=True)
     except CookiecutterException as error:
         raise RefusedError(f"The template cannot be rendered: {' '.join(str(error).split())}") from error
+
+
+def _run_hook(script: str, cwd: Path | str = ".") -> None:
+    """As cookiecutter's run_script, without a Python of its own for each hook: that would be half of a rollup."""
+    from cookiecutter.exceptions import FailedHookException
+
+    try:
+        with contextlib.chdir(cwd):
+            runpy.run_path(script, run_name="__main__")
+    except SystemExit as error:
+        if error.code not in {None, 0}:
+            raise FailedHookException(str(error.code)) from error
+
+
+def _compiled(environment: Environment, source: str, name: str | None = None, filename: str | None = None) -> CodeType:
+    """As Jinja's compile, remembered: all services of a fleet render the same files."""
+    syntax = (environment.variable_start_string, environment.block_start_string, environment.comment_start_string)
+    spacing = (environment.trim_blocks, environment.lstrip_blocks, environment.keep_trailing_newline)
+    key = (source, name, *syntax, *spacing)
+    if key not in _compilations:
+        _compilations[key] = Environment.compile(environment, source, name, filename)
+    return _compilations[key]
+
+
+@contextlib.contextmanager
+def _imports_undone(template: Path) -> Iterator[None]:
+    """Forget the template's own modules afterwards: another version of it has others of the same names."""
+    path = sys.path.copy()
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for name, module in list(sys.modules.items()):
+            if (getattr(module, "__file__", None) or "").startswith(f"{template.resolve()}/"):
+                del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
 
 
 def _import_lazily() -> None:
