@@ -82,6 +82,22 @@ def rollup(service: Path, **options: Any) -> None:
 
 
 @main.command()
+@click.argument("repository", type=click.Path(path_type=Path), default=Path())
+@template_options
+@click.option("--yes", is_flag=True, help="Do it; without this, only show what would be done.")
+@click.option("--no-input", is_flag=True, help="Do not ask: take what the repository's own files say.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
+@click.option("--branch", metavar="NAME", help="Do it on this branch, and commit.")
+@click.option("--commit", is_flag=True, help="Commit what it changed.")
+@click.option("--no-lock", is_flag=True, help="Do not run uv lock at the end.")
+def adopt(repository: Path, **options: Any) -> None:
+    """Bring REPOSITORY, which no template made, under one."""
+    from twelvefold.commands import run_adopt
+
+    sys.exit(run_adopt(repository, options))
+
+
+@main.command()
 @SERVICE
 @click.option("--template", metavar="URL", help="The template; the one that the service came from if not given.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -99,7 +115,7 @@ def trust(url: str) -> None:
     from twelvefold import template
 
     template.trust(url)
-    click.echo(f"Trusted: {url}. To take it back, remove the line in {template.trusted_file()}")
+    click.echo(f"Trusted. To take it back, remove its line in {template.trusted_file()}")
 
 
 def answers_of(given: tuple[str, ...]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,41 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     if is_dry and not rollup.plan.is_empty:
         return 1
     return exit_code(rollup.plan.decisions)
+
+
+def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
+    """Show, and with --yes do, the first rollup onto a repository; return the exit code."""
+    from twelvefold import adopt
+
+    request = Request(folder, options["template"], options["ref"], answers_of(options["answers"]))
+    template, answers = adopt.begin(request)
+    if not options["no_input"] and sys.stdin.isatty():
+        answers = ask(answers, template.questions())
+    rollup = adopt.prepare(request, template, answers)
+    if options["yes"]:
+        change(rollup, options)
+    report = report_of(rollup, was_applied=options["yes"])
+    tell(report, {**options, "diff": False})
+    if options["yes"]:
+        return exit_code(rollup.plan.decisions)
+    for decision in report.open:
+        click.echo(decision.patch, nl=False)
+    click.echo("Nothing was changed. To do it: the same command with --yes")
+    return 1
+
+
+def ask(answers: Mapping[str, str | bool], questions: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Ask the user for each answer that could be guessed, or is a choice."""
+    prompts = questions.get("__prompts__", {})
+    asked = dict(answers)
+    for question, default in questions.items():
+        if question.startswith("_") or (question not in answers and not isinstance(default, (list, bool))):
+            continue
+        text = prompts.get(question, question)
+        kind = click.Choice(default) if isinstance(default, list) else type(default)
+        guess = answers.get(question, default[0] if isinstance(default, list) else default)
+        asked[question] = click.prompt(text if isinstance(text, str) else text["__prompt__"], default=guess, type=kind)
+    return asked
 
 
 def change(rollup: Rollup, options: Mapping[str, Any]) -> None:

@@ -1,0 +1,110 @@
+"""The first rollup onto a repository that the template did not make."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twelvefold import template as templates
+from twelvefold.answers import parsed
+from twelvefold.errors import RefusedError
+from twelvefold.git import GitError, git, without_credentials
+from twelvefold.ownership import merged_files
+from twelvefold.plan import plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.rollup import Request, Rollup
+from twelvefold.service import MEMORY, Repository, Service
+from twelvefold.template import Template
+
+Answers = dict[str, str | bool]
+
+
+def begin(request: Request) -> tuple[Template, Answers]:
+    """Find the template, and what the repository's own files answer of its questions.
+
+    Raises RefusedError if it is a service already, or no template was named.
+    """
+    root = request.service.resolve()
+    if not root.is_dir():
+        raise RefusedError(f"{request.service} is no folder.")
+    if (root / MEMORY).exists():
+        raise RefusedError(f"{request.service} was made by a template already. To update it: twelvefold rollup")
+    Repository.around(root)
+    if request.template is None:
+        raise RefusedError("Name the template: twelvefold adopt --template URL")
+    template = templates.find(request.template, request.ref)
+    questions = template.questions()
+    guessed = {question: answer for question, answer in guesses(root).items() if question in questions}
+    fitting = {
+        question: answer
+        for question, answer in guessed.items()
+        if not isinstance(questions[question], list) or answer in questions[question]
+    }
+    return template, {**fitting, **parsed(request.answers, questions)}
+
+
+def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
+    """Find out what the first rollup would do; writes nothing into the repository."""
+    service = Service(request.service.resolve())
+    repository = Repository.around(service.root)
+    rules = template.rules()
+    from twelvefold import render
+
+    with render.checked_out(template) as folder:
+        rendered = render.render(folder, service, answers, {path: path for path in merged_files(rules)})
+    planned = plan(service, rendered, {})
+    refuse_broken(planned.changes)
+    refuse_what_git_lacks(planned.changes, repository)
+    version = rendered.service.stamp.get("version", template.ref)
+    return Rollup(rendered.service, repository, template, version, planned)
+
+
+def guesses(root: Path) -> Answers:
+    """What pyproject.toml, the folders and git say about a service, as answers."""
+    project = _project(root)
+    name = str(project.get("name") or root.name)
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    found: Answers = {"project_slug": slug, "project_name": slug.replace("-", " ").title()}
+    if package := _package(root, slug):
+        found["package_name"] = package
+    if description := project.get("description"):
+        found["description"] = str(description)
+    return {**found, **_of_remote(root), **_ci(root)}
+
+
+def _project(root: Path) -> Mapping[str, Any]:
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+    except (OSError, ValueError):  # there is none, or none that could tell
+        return {}
+    return project if isinstance(project, dict) else {}
+
+
+def _package(root: Path, slug: str) -> str | None:
+    packages = sorted(path.parent.name for path in root.glob("src/*/__init__.py") if path.parent.name != "chassis")
+    wanted = slug.replace("-", "_")
+    return wanted if wanted in packages else next(iter(packages), None)
+
+
+def _of_remote(root: Path) -> Answers:
+    try:
+        remote = without_credentials(git(root, "remote", "get-url", "origin"))
+    except GitError:
+        return {}
+    url = re.sub(r"^(?:[\w.-]+@)?([\w.-]+):(?!/)", r"https://\1/", remote).removesuffix(".git")
+    parts = urlsplit(url)
+    path = parts.path.strip("/")
+    if not parts.hostname or "/" not in path:
+        return {}
+    answers: Answers = {"owner": path.rpartition("/")[0], "repository_url": f"https://{parts.hostname}/{path}"}
+    host = next((name for name in ("gitlab", "github") if name in parts.hostname), None)
+    return {**answers, "ci": host} if host else answers
+
+
+def _ci(root: Path) -> Answers:
+    if (root / ".gitlab-ci.yml").exists():
+        return {"ci": "gitlab"}
+    return {"ci": "github"} if (root / ".github/workflows").is_dir() else {}
