@@ -95,6 +95,16 @@ def test_a_deleted_member_comes_back_and_a_deleted_default_does_not() -> None:
     )
 
 
+def test_a_deleted_member_comes_back_whole_and_is_said_once() -> None:
+    base = {"jobs": {"lint": {"on": "x", "steps": ["a"]}}}
+    template = {"jobs": {"lint": {"on": "y", "steps": ["a", "b"]}}}
+    keys = {"jobs": "members", "jobs.*.steps": {"members": "value"}}
+    assert merged(base, template, {"jobs": {}}, **keys) == (
+        template,
+        ["put back: jobs.lint, which the template needs and you had deleted"],
+    )
+
+
 def test_requirements_are_known_by_their_normalised_name() -> None:
     lists = ["Foo.Bar>=1", "x; python_version<'3.12'"], ["foo_bar[extra]", "x; python_version<'3.12'", "x>2"]
     one, other = identities(("requirement",), *lists)

@@ -148,13 +148,15 @@ class _Merge:
     def mapping(self, path: Path, base: dict[str, Data], template: Data, service: Data) -> Data:
         ours = service if service is not ABSENT else {}
         theirs = template if template is not ABSENT else {}
+        members = self.rules.at(path).kind is Kind.MEMBERS
+        deleted = {key for key in theirs if members and key in base and key not in ours}  # put back as a whole
         result = {
             key: self.value((*path, key), base.get(key, ABSENT), theirs.get(key, ABSENT), ours.get(key, ABSENT))
-            if service is not ABSENT or self.rules.forces_below((*path, key))
+            if key not in deleted and (service is not ABSENT or self.rules.forces_below((*path, key)))
             else ABSENT
             for key in [*ours, *(key for key in theirs if key not in ours)]
         }
-        if self.rules.at(path).kind is Kind.MEMBERS:
+        if members:
             self.put_back(path, theirs, result)
         kept = {key: value for key, value in result.items() if value is not ABSENT}
         return kept if kept or (service is not ABSENT and template is not ABSENT) else ABSENT
