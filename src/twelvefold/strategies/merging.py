@@ -8,11 +8,11 @@ out is read again: a text that does not say exactly what it should is never writ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.strategies.rules import Rules
+from twelvefold.strategies.text import Merged as Merged
 from twelvefold.strategies.text import merge_lines
 from twelvefold.strategies.three_way import ABSENT, Data, merge, same
 
@@ -32,40 +32,49 @@ class Format(Protocol):
     def conform(self, text: str, wanted: Data, sources: Sequence[str], rules: Rules) -> str:
         """Return `text` changed to say `wanted`; all else stays byte for byte.
 
-        New parts are taken as they are written in the first of `sources` that says the same there, with their
-        comments, and stand behind the neighbour that they have there. `rules` say by what members are known.
+        `sources` are the template's text, the service's, and the base where there is one. New parts are taken as
+        they are written in the first of them that says the same there, with their comments, and stand behind the
+        neighbour that they have there. `rules` say by what members are known.
         Raises UnreadableError if it cannot; the caller reads the result again.
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """A merged file's text, and what was decided about it."""
+@runtime_checkable
+class OwnMerge(Protocol):
+    """A format that merges texts its own way, because key by key is not what its owners mean."""
 
-    text: str
-    decisions: Sequence[Decision] = ()
+    def merge(self, base: str | None, template: str, service: str, rules: Rules) -> Merged:
+        """Merge three different texts as `merge_texts` does, which asks for it. Raises UnreadableError."""
 
 
-def merge_texts(form: Format, base: str | None, template: str, service: str, rules: Rules) -> Merged:
+def merge_texts(form: Format | OwnMerge, base: str | None, template: str, service: str, rules: Rules) -> Merged:
     """Merge three texts of one format; `base` is None where nobody knows what the template said the last time.
 
     A service that cannot be read stays as it is. Raises UnreadableError if the template cannot be read.
     """
     if service in (base, template):
         return Merged(template)
+    if isinstance(form, OwnMerge):
+        return form.merge(base, template, service, rules)
     theirs = form.load(template)
     try:
         ours = form.load(service)
     except UnreadableError as error:
-        return Merged(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
+        return unreadable(service, error)
     wanted, decisions = merge(_base(form, base), theirs, ours, rules)
     drafts = [service] if base is None else [merge_lines(base, template, service).text, service]
+    sources = (template, service) if base is None else (template, service, base)
     for draft in drafts:
-        text = _conformed(form, draft, wanted, (template, service), rules)
+        text = _conformed(form, draft, wanted, sources, rules)
         if text is not None:
             return Merged(text, decisions)
     note = "what the template changed could not be put in; compare with the template and put it in by hand"
     return Merged(service, [Decision(Outcome.UNREADABLE, note=note, yours=service, template=template)])
+
+
+def unreadable(service: str, error: UnreadableError) -> Merged:
+    """`service` as it is, because it cannot be read."""
+    return Merged(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
 
 
 def _base(form: Format, base: str | None) -> Data:
