@@ -16,6 +16,7 @@ from conftest import commit, git
 from environments import TEMPLATE
 from trees import tree
 from twelvefold.cli import main
+from twelvefold.render import imports_apart
 
 SLUG = "pay-api"
 EXTENSION = """
@@ -38,6 +39,7 @@ ownership:
   scaraplate.strategies.Overwrite: owned
   scaraplate.strategies.IfMissing: seeded
   twelvefold.strategies.strategy.Merged: merged
+  twelvefold.strategies.strategy.Applied: memory
 strategies_mapping:
   .twelvefold/answers.json: scaraplate.strategies.Overwrite
   .twelvefold/manifest.json: scaraplate.strategies.Overwrite
@@ -112,7 +114,13 @@ FILES = {
         """
     ),
 }
-QUESTIONS: dict[str, Any] = {"project_slug": SLUG, "ci": ["gitlab", "github"], "database": False}
+QUESTIONS: dict[str, Any] = {
+    "project_name": "Pay API",
+    "project_slug": SLUG,
+    "package_name": "pay_api",
+    "ci": ["gitlab", "github"],
+    "database": False,
+}
 
 
 @dataclass
@@ -172,9 +180,9 @@ def render(history: History, version: str, folder: Path, **answers: str | bool) 
     if not checkout.exists():
         git(folder, "clone", "--quiet", str(history.repository), str(checkout))
         git(checkout, "checkout", "--quiet", version)
-    service = Path(
-        cookiecutter(str(checkout), no_input=True, extra_context=answers, output_dir=str(folder / "services"))
-    )
+    with imports_apart(checkout):
+        options = {"no_input": True, "extra_context": answers, "output_dir": str(folder / "services")}
+        service = Path(cookiecutter(str(checkout), **options))
     commit(service, "Rendered")
     return service
 

@@ -74,7 +74,7 @@ def _run_scaraplate(template: Path, scratch: Path) -> None:
     try:
         with (
             contextlib.redirect_stdout(said),
-            _imports_undone(template),
+            imports_apart(template),
             _replaced(hooks, "run_script", _run_hook),
             _replaced(StrictEnvironment, "compile", _compiled),
         ):
@@ -106,16 +106,18 @@ def _compiled(environment: Environment, source: str, name: str | None = None, fi
 
 
 @contextlib.contextmanager
-def _imports_undone(template: Path) -> Iterator[None]:
-    """Forget the template's own modules afterwards: another version of it has others of the same names."""
-    path = sys.path.copy()
+def imports_apart(template: Path) -> Iterator[None]:
+    """Import the modules that lie in `template` anew: another version of it has others of the same names."""
+    path, names = sys.path.copy(), [file.stem for file in template.glob("*.py")]
+    others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(template))
     try:
         yield
     finally:
         sys.path[:] = path
-        for name, module in list(sys.modules.items()):
-            if (getattr(module, "__file__", None) or "").startswith(f"{template.resolve()}/"):
-                del sys.modules[name]
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(others)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.strategies.merging import Format, merge_texts
+from twelvefold.strategies.merging import Format, OwnMerge, merge_texts
 from twelvefold.strategies.rules import BadRulesError, Rules
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -35,7 +35,7 @@ class FileRule:
     """How to merge one file, as scaraplate.yaml has it."""
 
     path: str
-    form: Format
+    form: Format | OwnMerge
     rules: Rules
 
     @classmethod
