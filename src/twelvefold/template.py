@@ -102,7 +102,7 @@ def find(url: str, ref: str | None) -> Template:
     """
     repository = repository_of(url, ref)
     name = ref or newest_release(repository, url)
-    for candidate in (f"refs/tags/{name}", f"refs/remotes/origin/{name}", f"refs/heads/{name}", name):
+    for candidate in (f"refs/tags/{name}", f"refs/heads/{name}", name, f"refs/remotes/origin/{name}"):
         try:
             commit = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{commit}}")
         except GitError:
