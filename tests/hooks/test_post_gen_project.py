@@ -15,6 +15,8 @@ from commands import succeed
 from conftest import Render, commit, git
 from environments import TEMPLATE, render
 from trees import tree
+from twelvefold.service import Service
+from twelvefold.template import find
 
 
 def memory(service: Path, name: str) -> dict[str, Any]:
@@ -32,7 +34,21 @@ def test_only_declared_answers_are_stored(answers: dict[str, str | bool], render
 def test_the_template_s_address_and_version_are_stored(rendered: Render) -> None:
     declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
     expected = {"url": declared["_template_url"], "version": declared["_template_version"]}
-    assert memory(rendered(), "template.json") == expected
+    stamp = memory(rendered(), "template.json")
+    assert {name: stamp[name] for name in expected} == expected
+
+
+def test_the_content_is_what_git_says_of_the_template(template: Path, rendered: Render) -> None:
+    """So that a rollup knows without a render whether the template is another."""
+    assert memory(rendered(), "template.json")["content"] == find(str(template), "HEAD").content()
+
+
+def test_the_memory_is_sealed(fresh: Render) -> None:
+    service = fresh()
+    assert Service.open(service).remembers_itself
+    manifest = service / ".twelvefold/manifest.json"
+    manifest.write_text(manifest.read_text().replace("755", "644", 1).replace('"seeded"', '"owned"', 1))
+    assert not Service.open(service).remembers_itself
 
 
 @pytest.mark.parametrize("answers", combinations(), ids=label)

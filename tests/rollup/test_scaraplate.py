@@ -92,20 +92,29 @@ def test_the_team_s_edits_stay_and_the_chassis_is_healed(template: Path, fresh: 
     assert team_s != untouched
 
 
-def test_the_base_of_a_merge_does_not_move_before_something_was_merged(
-    template: Path, fresh: Render, tmp_path: Path
-) -> None:
-    """The service still has the first version's text, so the first version stays its base."""
+def test_the_base_of_a_merge_moves_with_the_file(template: Path, fresh: Render, tmp_path: Path) -> None:
     newer = Path(shutil.copytree(template, tmp_path / "newer"))
     edit(newer / "<<cookiecutter.project_slug>>/.env.example", "PORT=8000", "PORT=8080")
     commit(newer, "Move the port")
     service = fresh()
-    before = tree(service)
+    edit(service / ".env.example", "#APP_DOCS=true", "APP_DOCS=false")
     rolled_up(newer, service)
-    after = tree(service)
-    for path in (".env.example", ".twelvefold/applied/.env.example"):
-        assert after[path] == before[path]
-    assert after[".twelvefold/manifest.json"] != before[".twelvefold/manifest.json"]
+    base = (service / ".twelvefold/applied/.env.example").read_text()
+    assert (service / ".env.example").read_text() == base.replace("#APP_DOCS=true", "APP_DOCS=false")
+    assert "#APP_PORT=8080" in base
+
+
+def test_a_file_that_cannot_be_merged_stays_and_so_does_its_base(template: Path, fresh: Render, tmp_path: Path) -> None:
+    newer = Path(shutil.copytree(template, tmp_path / "newer"))
+    edit(newer / "<<cookiecutter.project_slug>>/pyproject.toml", "line-length = 120", "line-length = 100")
+    commit(newer, "Shorten lines")
+    service = fresh()
+    edit(service / "pyproject.toml", "[tool.ruff]", "[tool.ruff")
+    before = tree(service)
+    said = rolled_up(newer, service)
+    assert "pyproject.toml: left as it is: " in said
+    for path in ("pyproject.toml", ".twelvefold/applied/pyproject.toml"):
+        assert tree(service)[path] == before[path]
 
 
 def test_a_newer_template_s_chassis_arrives(template: Path, fresh: Render, tmp_path: Path) -> None:
