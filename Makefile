@@ -108,10 +108,6 @@ bench-memory: install ## Measure whether a service grows over 200,000 requests
 picture: install ## Take the README's picture again (needs chromium)
 	python scripts/screenshot.py
 
-.PHONY: update-path
-update-path: install ## Roll a service up from the newest release to this checkout
-	python scripts/update_path.py
-
 .PHONY: newest
 newest: install ## Try a service with the newest versions of its dependencies
 	python scripts/newest.py

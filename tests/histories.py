@@ -196,7 +196,7 @@ def rolled_up(history: History, service: Path, ref: str, *arguments: str, exit_c
     """Commit what is in the service, roll it up to `ref`, and return what was said."""
     if git(service, "status", "--porcelain"):
         commit(service, "The team's")
-    options = ("--template", history.repository, "--ref", ref, "--no-lock", *arguments)
+    options = ("--template", str(history.repository), "--ref", ref, "--no-lock", *arguments)
     done = twelvefold("rollup", service, *options)
     assert done.exit_code == exit_code, done.output
     return done.output
