@@ -33,7 +33,8 @@ class Format(Protocol):
         """Return `text` changed to say `wanted`; all else stays byte for byte.
 
         New parts are taken as they are written in the first of `sources` that says the same there, with their
-        comments, and stand behind the neighbour that they have there. `rules` say by what members are known.
+        comments, and stand behind the neighbour that they have there. They are the template, the service and, where
+        it is known, the base: a comment that only the service has is the team's. `rules` say by what members are known.
         Raises UnreadableError if it cannot; the caller reads the result again.
         """
 
@@ -58,10 +59,12 @@ def merge_texts(form: Format, base: str | None, template: str, service: str, rul
         ours = form.load(service)
     except UnreadableError as error:
         return Merged(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
-    wanted, decisions = merge(_base(form, base), theirs, ours, rules)
+    last = _base(form, base)
+    wanted, decisions = merge(last, theirs, ours, rules)
+    sources = (template, service) if base is None or last is ABSENT else (template, service, base)
     drafts = [service] if base is None else [merge_lines(base, template, service).text, service]
     for draft in drafts:
-        text = _conformed(form, draft, wanted, (template, service), rules)
+        text = _conformed(form, draft, wanted, sources, rules)
         if text is not None:
             return Merged(text, decisions)
     note = "what the template changed could not be put in; compare with the template and put it in by hand"
