@@ -61,9 +61,10 @@ def merge_texts(form: Format | OwnMerge, base: str | None, template: str, servic
         ours = form.load(service)
     except UnreadableError as error:
         return unreadable(service, error)
-    wanted, decisions = merge(_base(form, base), theirs, ours, rules)
+    last = _base(form, base)
+    wanted, decisions = merge(last, theirs, ours, rules)
     drafts = [service] if base is None else [merge_lines(base, template, service).text, service]
-    sources = (template, service) if base is None else (template, service, base)
+    sources = (template, service) if base is None or last is ABSENT else (template, service, base)
     for draft in drafts:
         text = _conformed(form, draft, wanted, sources, rules)
         if text is not None:

@@ -153,6 +153,17 @@ class Spot:
         part = self.part()
         return part is not None and not any(part is one for table in self.document.tables for one in table.parts)
 
+    def can_become(self, wanted: Data) -> bool:
+        """Whether the mapping or list can stay written as it is; an empty list is better written anew."""
+        if isinstance(wanted, dict) and isinstance(self.data, dict):
+            return bool(wanted) or self.is_explicit()
+        if not isinstance(wanted, list) or not isinstance(self.data, list):
+            return False
+        part = self.part()
+        if part is not None:
+            return bool(part.value.parts) or "#" in part.value.close
+        return bool(wanted) and all(isinstance(member, dict) for member in wanted)
+
     def member_tables(self) -> list[Table]:
         """The tables of the member that this is in, or all."""
         depth = max((number for number, step in enumerate(self.where) if isinstance(step, int)), default=-1) + 1
@@ -266,7 +277,7 @@ class _Reading:
 
     def table(self, node: SyntaxNode) -> Table:
         lead = self.upto(node.start_byte)
-        opening, name, closing = (child for child in node.children[:3])
+        name, closing = node.children[1:3]
         table = Table(lead, self.keys(name), self.upto(closing.end_byte), self.matched(REST_OF_LINE))
         table.parts = [self.line(child) for child in node.children if child.type == "pair"]
         return table
@@ -412,21 +423,12 @@ class _Change:
         self.known = _comments(templates) if templates is not None else None
 
     def value(self, path: Path, spot: Spot, wanted: Data, sources: list[Spot]) -> None:
-        if same(spot.data, wanted):
-            return
-        if isinstance(spot.data, dict) and isinstance(wanted, dict) and (wanted or spot.is_explicit()):
-            self.mapping(path, spot, wanted, sources)
-        elif isinstance(spot.data, list) and isinstance(wanted, list) and self.fits(spot, wanted):
-            self.members(path, spot, wanted, sources)
-        else:
+        if not spot.can_become(wanted):
             self.replace(spot, wanted, sources)
-
-    def fits(self, spot: Spot, wanted: list[Data]) -> bool:
-        """Whether the list can stay written as it is; an empty one is better written anew."""
-        part = spot.part()
-        if part is not None:
-            return bool(part.value.parts) or "#" in part.value.close
-        return bool(wanted) and all(isinstance(member, dict) for member in wanted)
+        elif isinstance(wanted, dict):
+            self.mapping(path, spot, wanted, sources)
+        else:
+            self.members(path, spot, wanted, sources)
 
     def replace(self, spot: Spot, wanted: Data, sources: list[Spot]) -> None:
         part = spot.part()
@@ -459,13 +461,12 @@ class _Change:
             if key not in wanted:
                 self.delete(spot, key)
         for key in wanted:
-            self.value((*path, key), spot.below(key, said[key]), wanted[key], _below(sources, key))
+            if not same(said[key], wanted[key]):
+                self.value((*path, key), spot.below(key, said[key]), wanted[key], _below(sources, key))
 
     def insert(self, spot: Spot, key: str, wanted: Data, sources: list[Spot]) -> Data:
         """Write `key` as the first fitting source does, and return what it says then."""
-        source = next((one for one in sources if same(one.data, wanted)), None) or next(
-            (one for one in sources if isinstance(wanted, dict | list) and type(one.data) is type(wanted)), None
-        )
+        source = _fitting(sources, wanted)
         if source is None:
             self.insert_part(spot, key, Part("", (key,), f"{_key(key)} = ", _value(wanted)), None)
             return wanted
@@ -494,15 +495,15 @@ class _Change:
         inline = spot.part()
         if inline is not None:
             home = inline.value.parts
-            self.put_inside(inline.value, _place(home, spot.inner(), key, order), part)
+            self.put_inside(inline.value, _place(home, spot.inner(), key, order)[0], part)
             return
         home, prefix = self.home(spot, source)
         keys = (*prefix, *part.keys)
         original = source.part() if source else None
         name = part.name if original is None or original.keys == keys else f"{_dotted(keys)} = "
         name = name if len(keys) == len(part.keys) else f"{_dotted(keys)} = "
-        index = _place(home, spot.inner(), key, order)
-        self.put_line(home, index, replace(part, keys=keys, name=name, value=deepcopy(part.value)))
+        index, before = _place(home, spot.inner(), key, order)
+        self.put_line(home, index, before, replace(part, keys=keys, name=name, value=deepcopy(part.value)))
 
     def home(self, spot: Spot, source: Spot | None) -> tuple[list[Part], Path]:
         """Where pairs of a table stand, and the keys that they are written with there."""
@@ -521,11 +522,11 @@ class _Change:
         place = self.document.tables.index(first) if first else len(self.document.tables)
         return self.insert_tables(place, [table])[0].parts, ()
 
-    def put_line(self, home: list[Part], index: int, part: Part) -> None:
+    def put_line(self, home: list[Part], index: int, before: bool, part: Part) -> None:
         lead = _lead(part.lead)
         indent = _lead(home[min(index, len(home) - 1)].lead).indent if home else ""
         free, following = "", self.lead_behind(home, index)
-        if home is self.document.tables[0].parts and index == 0:
+        if before or (home is self.document.tables[0].parts and not home):
             free = _lead(following).free
             self.set_lead_behind(home, index, self.apart(following.removeprefix(free), not home))
         elif _without_blank_end(lead.free) != lead.free and self.ends_block(home, index, following):
@@ -618,11 +619,11 @@ class _Change:
         at_end = self.is_end(home, index)
         body = _without_blank_end(rest)
         if body:
-            following = body + (following if at_end or _starts_blank(following) else self.newline + following)
+            following = body + following if at_end or _starts_blank(following) else rest + following
         elif is_first:
             following = _without_blank_start(following) if not lead.free else following
         elif rest and not at_end and self.keeps_apart(thing, home, index, following):
-            following = self.newline + following
+            following = rest + following
         self.set_lead_behind(home, index, following)
 
     def is_first(self, thing: Table | Part) -> bool:
@@ -693,7 +694,7 @@ class _Change:
             ]
             for name in names
         }
-        news = {name: self.fitting(below[name], names[name]) for name in names if name not in ours}
+        news = {name: _fitting(below[name], names[name]) for name in names if name not in ours}
         said.update({name: one.data if one else names[name] for name, one in news.items()})
         part = spot.part()
         if part is not None:
@@ -701,12 +702,8 @@ class _Change:
         else:
             self.members_of_tables(spot, list(ours), names, news)
         for number, (name, member) in enumerate(names.items()):
-            self.value((*path, name), spot.below(number, said[name]), member, below[name])
-
-    def fitting(self, sources: list[Spot], wanted: Data) -> Spot | None:
-        return next((one for one in sources if same(one.data, wanted)), None) or next(
-            (one for one in sources if type(one.data) is type(wanted)), None
-        )
+            if not same(said[name], member):
+                self.value((*path, name), spot.below(number, said[name]), member, below[name])
 
     def members_of_array(
         self, value: Value, ours: list[str], names: Mapping[str, Data], news: Mapping[str, Spot | None]
@@ -714,10 +711,7 @@ class _Change:
         parts = dict(zip(ours, value.parts, strict=True))
         for name, place in _places(ours, list(names)):
             source = news[name]
-            if source is None:
-                part = Part("", (), "", _value(names[name]))
-            else:
-                part = self.member(source)
+            part = self.member(source) if source else Part("", (), "", _value(names[name]))
             index = len(value.parts) if place is None else value.parts.index(parts[place[0]]) + place[1]
             self.put_inside(value, index, part)
             parts[name] = part
@@ -828,6 +822,13 @@ class _Change:
             value.close = ""
 
 
+def _fitting(sources: list[Spot], wanted: Data) -> Spot | None:
+    """The first source that says `wanted`, or else that can be changed to say it."""
+    return next((one for one in sources if same(one.data, wanted)), None) or next(
+        (one for one in sources if one.can_become(wanted)), None
+    )
+
+
 def _below(sources: list[Spot], key: str) -> list[Spot]:
     return [one.below(key, one.data[key]) for one in sources if key in one.data]
 
@@ -846,22 +847,25 @@ def _places(ours: list[str], names: list[str]) -> Iterator[tuple[str, tuple[str,
         known.add(name)
 
 
-def _place(home: list[Part], inner: list[Found], key: str, order: list[str]) -> int:
-    """Where `key` goes among the pairs of a table, of which `inner` are in the same table as it."""
+def _place(home: list[Part], inner: list[Found], key: str, order: list[str]) -> tuple[int, bool]:
+    """Where `key` goes among the pairs of a table, and whether for the sake of the one behind it.
+
+    `inner` are those that are in the same table as it.
+    """
     places: dict[str, list[int]] = {}
     for one in inner:
         if one.home is home and isinstance(one.thing, Part) and one.keys:
             places.setdefault(one.keys[0], []).append(home.index(one.thing))
     if key in places:
-        return max(places[key]) + 1
+        return max(places[key]) + 1, False
     place = order.index(key) if key in order else len(order)
-    for one in reversed(order[:place]):
-        if one in places:
-            return max(places[one]) + 1
-    for one in order[place + 1 :]:
-        if one in places:
-            return min(places[one])
-    return max((max(numbers) for numbers in places.values()), default=len(home) - 1) + 1
+    for before in reversed(order[:place]):
+        if before in places:
+            return max(places[before]) + 1, False
+    for after in order[place + 1 :]:
+        if after in places:
+            return min(places[after]), True
+    return max((max(numbers) for numbers in places.values()), default=len(home) - 1) + 1, False
 
 
 def _punctuate(value: Value, ends_with_comma: str) -> None:
