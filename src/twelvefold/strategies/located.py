@@ -131,7 +131,7 @@ class _Walk:
             return None
         level = self.level(path, spot, wanted, peers)
         if level is None:
-            return self.syntax.replaced(spot, _chosen(wanted, peers) or self.own(spot, wanted))
+            return self.syntax.replaced(spot, _chosen(wanted, peers) or self.own(spot, wanted, spot.entry.key))
         return self.children(path, level)
 
     def level(self, path: Path, spot: Spot, wanted: Data, peers: list[Spot]) -> _Level | None:
