@@ -131,7 +131,7 @@ class _Walk:
             return None
         level = self.level(path, spot, wanted, peers)
         if level is None:
-            return self.syntax.replaced(spot, _chosen(wanted, peers) or self.own(spot, wanted))
+            return self.syntax.replaced(spot, _chosen(wanted, peers) or self.own(spot, wanted, spot.entry.key))
         return self.children(path, level)
 
     def level(self, path: Path, spot: Spot, wanted: Data, peers: list[Spot]) -> _Level | None:
@@ -155,7 +155,8 @@ class _Walk:
                 inner = self.value((*path, name), level.spot.child(index), level.wanted[name], level.found(name))
                 if inner is not None:
                     return inner
-        return self.added(level) or self.dropped(level) or self.sorted(level)
+        steps = (step(level) for step in (self.added, self.dropped, self.sorted))
+        return next((changed for changed in steps if changed is not None), None)
 
     def added(self, level: _Level) -> str | None:
         name = next((name for name in level.wanted if name not in level.names), None)

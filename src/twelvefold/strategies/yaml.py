@@ -215,8 +215,8 @@ class _Reading:
 
 
 def _read(text: str) -> _Reading:
-    try:
-        return _Reading(text)
+    try:  # a last line that does not end would cut a block scalar's last newline off
+        return _Reading(text if text.endswith("\n") else f"{text}\n")
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UnreadableError(f"It is not YAML: {line}{error.problem}.") from error

@@ -1,0 +1,124 @@
+"""YAML keeps its bytes: what a merge says is decided elsewhere, how it is written is tested here."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twelvefold.strategies.merging import merge_texts
+from twelvefold.strategies.rules import Rules
+from twelvefold.strategies.three_way import merge, same
+from twelvefold.strategies.yaml import FORMAT
+
+RULES = Rules.load(
+    {"jobs": "members", "jobs.*.steps": {"members": ["id", "name", "uses"]}, "stages": {"members": "value"}}
+)
+WORDS = st.sampled_from(["x", "make", "3.10", "on", "a b", "é", "- x", "#", "", "a: b", "two\nlines\n", "null"])
+SCALARS = WORDS | st.booleans() | st.none() | st.integers(0, 3)
+STEPS = st.lists(
+    st.fixed_dictionaries({"id": st.sampled_from("abcde")}, optional={"run": SCALARS, "env": st.lists(SCALARS)}),
+    unique_by=lambda step: step["id"],
+    max_size=4,
+)
+JOBS = st.fixed_dictionaries({}, optional={"steps": STEPS, "image": SCALARS, "needs": st.lists(WORDS, max_size=3)})
+FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        "on": st.lists(WORDS, max_size=2),
+        "stages": st.lists(st.sampled_from("abcdef"), unique=True, max_size=5),
+        "jobs": st.dictionaries(st.sampled_from(["lint", "test", "build"]), JOBS, max_size=3),
+        "team": st.dictionaries(st.sampled_from("ab"), SCALARS, max_size=2),
+    },
+)
+
+
+class Writer:
+    """Writes data in the ways that people do."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311
+        self.indented = self.random.random() < 0.5
+        self.comments = self.random.choice([0, 0.3])
+        self.ending = self.random.choice(["\n", "\n", "\r\n"])
+        self.count = 0
+
+    def text(self, data: dict[str, Any]) -> str:
+        lines = self.mapping(data, 0) if data else []
+        last = "" if self.random.random() < 0.2 else self.ending
+        return self.ending.join(lines) + (last if lines else "")
+
+    def comment(self) -> str:
+        if self.random.random() >= self.comments:
+            return ""
+        self.count += 1
+        return f"# comment {self.count}"
+
+    def lines(self, head: str, value: Any, column: int) -> list[str]:
+        above, behind = self.comment(), self.comment()
+        lines = [""] * (self.random.random() < 0.1) + [" " * column + above] * bool(above)
+        tail = f"  {behind}" if behind else ""
+        if isinstance(value, dict | list) and value and self.random.random() < 0.8:
+            inner = self.mapping(value, column + 2) if isinstance(value, dict) else self.list_(value, column, head)
+            if head == "-" and not tail and inner[0].strip() and not inner[0].strip().startswith("#"):
+                return [*lines, " " * column + "- " + inner[0][column + 2 :], *inner[1:]]
+            return [*lines, " " * column + head + tail, *inner]
+        if isinstance(value, str) and value.endswith("\n") and self.random.random() < 0.7:
+            return [
+                *lines,
+                " " * column + head + " |" + tail,
+                *(" " * (column + 2) + one for one in value.splitlines()),
+            ]
+        return [*lines, f"{' ' * column}{head} {self.flow(value)}".rstrip() + tail]
+
+    def flow(self, value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key}: {self.flow(one)}" for key, one in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(self.flow, value)) + "]"
+        if isinstance(value, str):
+            if value.isalpha() and value not in {"on", "null"} and self.random.random() < 0.7:
+                return value
+            return '"' + value.replace("\n", "\\n") + '"'
+        return json.dumps(value)
+
+    def mapping(self, data: dict[str, Any], column: int) -> list[str]:
+        return [line for key, value in data.items() for line in self.lines(f"{key}:", value, column)]
+
+    def list_(self, data: list[Any], column: int, head: str) -> list[str]:
+        inner = column + 2 if self.indented or head == "-" else column
+        return [line for value in data for line in self.lines("-", value, inner)]
+
+
+TEXTS = st.builds(lambda data, seed: Writer(seed).text(data), FILES, st.integers(0, 2**32))
+
+
+@given(FILES, st.integers(0, 2**32))
+def test_it_says_what_was_written(data: dict[str, Any], seed: int) -> None:
+    assert same(FORMAT.load(Writer(seed).text(data)), data)
+
+
+@given(TEXTS, TEXTS)
+def test_a_text_becomes_any_other(one: str, other: str) -> None:
+    wanted = FORMAT.load(other)
+    assert same(FORMAT.load(FORMAT.conform(one, wanted, [other, one], RULES)), wanted)
+    assert same(FORMAT.load(FORMAT.conform(one, wanted, [], RULES)), wanted)
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_a_merge_says_what_was_decided_and_a_second_one_changes_nothing(base: str, template: str, service: str) -> None:
+    merged = merge_texts(FORMAT, base, template, service, RULES)
+    wanted, decisions = merge(FORMAT.load(base), FORMAT.load(template), FORMAT.load(service), RULES)
+    if service not in (base, template):
+        assert merged.decisions == decisions
+        assert same(FORMAT.load(merged.text), wanted)
+    assert merge_texts(FORMAT, template, template, merged.text, RULES).text == merged.text
+
+
+@given(TEXTS, TEXTS)
+def test_a_template_that_did_not_change_changes_nothing(template: str, service: str) -> None:
+    if not merge(*map(FORMAT.load, [template, template, service]), RULES)[1]:
+        assert merge_texts(FORMAT, template, template, service, RULES).text == service
