@@ -51,7 +51,10 @@ class Ignore:
     def merge(self, base: str | None, template: str, service: str, rules: Rules) -> Merged:
         """Merge three texts; without a base, what the service has not is new. Any text can be read."""
         found = list(hunks(base or "", template, service, key_of))
-        lines = [line for hunk in found for line in _merged(hunk)]
+        lines: list[Line] = []
+        for number, hunk in enumerate(found):
+            below = next((after.keys[2][0] for after in found[number + 1 :] if after.keys[2]), "")
+            lines += _merged(hunk, (lines[-1].key if lines else "", below))
         was, theirs, ours = (Counter(key for hunk in found for key in hunk.keys[side]) for side in range(3))
         lines = _without_doubles(lines, {key for key in ours if key not in was})
         lines = _without_dropped(lines, {key: ours[key] - was[key] for key in was if key not in theirs})
@@ -68,13 +71,13 @@ def key_of(line: str) -> str:
     return TRAILING.sub("", bare(line))
 
 
-def _merged(hunk: Hunk) -> list[Line]:
+def _merged(hunk: Hunk, around: tuple[str, str]) -> list[Line]:
     base, template, service = hunk.keys
     if hunk.is_service_s:
         return _marked(hunk.lines[2], service, template if template == service else base, "team")
     if hunk.is_template_s:
         return _marked([bare(line) for line in hunk.lines[1]], template, base, "template")
-    return _both(hunk)
+    return _both(hunk, around)
 
 
 def _marked(lines: Sequence[str], keys: Sequence[str], known: Sequence[str], whose: str) -> list[Line]:
@@ -91,8 +94,11 @@ def _common(one: Sequence[str], other: Sequence[str]) -> set[int]:
     return {place for block in matching.get_matching_blocks() for place in range(block.b, block.b + block.size)}
 
 
-def _both(hunk: Hunk) -> list[Line]:
-    """What the service has less what the template dropped, with the template's new ones behind their neighbours."""
+def _both(hunk: Hunk, around: tuple[str, str]) -> list[Line]:
+    """What the service has less what the template dropped, with the template's new ones behind their neighbours.
+
+    `around` are the lines above and below the hunk, empty where there is none.
+    """
     base, template, service = hunk.keys
     from_base = _common(base, service)
     dropped = set(base) - set(template) - {""}
@@ -106,7 +112,7 @@ def _both(hunk: Hunk) -> list[Line]:
         if known:
             place = _behind(result, block, place)
         else:
-            new = _apart(_headed(block), result, place)
+            new = _apart(_headed(block), _beside(result, place, around))
             result[place:place] = new
             place += len(new)
     return result
@@ -138,16 +144,20 @@ def _headed(block: list[Line]) -> list[Line]:
     return block[: last + 1]
 
 
-def _apart(block: list[Line], result: Sequence[Line], place: int) -> list[Line]:
+def _beside(lines: Sequence[Line], place: int, around: tuple[str, str]) -> tuple[str, str]:
+    """The lines above and below `place`."""
+    above = lines[place - 1].key if place else around[0]
+    return above, lines[place].key if place < len(lines) else around[1]
+
+
+def _apart(block: list[Line], beside: tuple[str, str]) -> list[Line]:
     """`block` with one blank line around it where it has a head of its own."""
     while block and block[0].is_blank:
         block = block[1:]
-    blank = Line("", "", "template")
     if not block or block[0].is_pattern:
         return block
-    before = [blank] if place and not result[place - 1].is_blank else []
-    after = [blank] if place < len(result) and not result[place].is_blank else []
-    return [*before, *block, *after]
+    above, below = ([Line("", "", "template")] if key else [] for key in beside)
+    return [*above, *block, *below]
 
 
 def _without_doubles(lines: list[Line], team_s: set[str]) -> list[Line]:
@@ -213,7 +223,7 @@ def _moved(lines: list[Line], goal: int, start: int, stop: int) -> list[Line]:
         block = block[1:]
     while block and block[-1].is_blank:
         block = block[:-1]
-    block = _apart(block, lines, goal)
+    block = _apart(block, _beside(lines, goal, ("", "")))
     if lines[goal].key.startswith("#") and block and block[-1].is_pattern:
         block = [*block, Line("", "", "template")]
     return [*lines[:goal], *block, *lines[goal:start], *lines[stop:]]
@@ -231,8 +241,13 @@ def contradict(one: str, other: str) -> bool:
         return False
     positive, negation = sorted((one, other), key=lambda pattern: pattern.startswith("!"))
     ignored, kept = _segments(positive), _segments(negation[1:])
-    inside = ignored[0] != ("**",) and _meet(ignored, (*kept, ("**",)))
-    return _meet((*ignored, ("**",)), kept) or inside
+    anywhere = ("**",)
+    named = kept if "/" in negation[1:].rstrip("/") else kept[1:]  # a name alone is meant, not one in an ignored folder
+    return (
+        _meet(ignored, kept)
+        or _meet((*ignored, anywhere), named)
+        or (ignored[:1] != (anywhere,) and _meet(ignored, (*kept, anywhere)))
+    )
 
 
 @lru_cache(maxsize=1024)

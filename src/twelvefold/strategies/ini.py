@@ -160,7 +160,6 @@ class _Scan:
     def _begin(self, number: int, content: str) -> None:
         header = HEADER.match(content)
         if header:
-            self._close()
             self._entry = None
             head = self._head(number, max((one.bottom for one in self.sections.values()), default=0))
             self._section = Section(header["header"], head, number, number + 1, self._indent)
@@ -194,8 +193,7 @@ class _Scan:
     def _close(self) -> None:
         """Say where the sections end: comments right below the last key are theirs unless a header follows."""
         found = list(self.sections.values())
-        for section, following in zip(found, [*found[1:], None], strict=True):
-            limit = len(self.lines) if following is None else following.head
+        for section, limit in zip(found, [*(one.head for one in found[1:]), len(self.lines)], strict=False):
             section.end = section.bottom
             while section.end < limit and is_comment(self.lines[section.end]):
                 section.end += 1
