@@ -327,7 +327,10 @@ def _below(text: str, entry: Entry) -> int:
 
 
 def _above(text: str, parent: Node, index: int, kept: frozenset[str] | set[str] = frozenset()) -> int:
-    """Where the lines of an entry begin, with the comments directly above it that are not among `kept`."""
+    """Where the lines of an entry begin, with the comments directly above it that are not among `kept`.
+
+    Comments that the text begins with are the text's: callers that get 0 begin at the entry itself.
+    """
     start = line_start(text, parent.entries[index].start)
     floor = _below(text, parent.entries[index - 1]) if index else 0
     while start > floor:
@@ -358,7 +361,7 @@ def _block_inserted(text: str, parent: Node, index: int, new: Spot) -> str:
         return _with_lines(text, _below(text, parent.entries[index - 1]), above + chunk)
     first = parent.entries[0].start
     if begins_line(text, first):
-        return _with_lines(text, _above(text, parent, 0), chunk + below)
+        return _with_lines(text, _above(text, parent, 0) or line_start(text, first), chunk + below)
     lines = chunk.split("\n")
     bare = "\n".join(lines[next(number for number, line in enumerate(lines) if not COMMENT_LINE.match(line)) :])
     return text[:first] + _ended(bare.lstrip() + " " * column, text) + text[first:]
