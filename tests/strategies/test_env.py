@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import merges
 import pytest
-import sdists
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import merges
+import sdists
 from twelvefold.strategies.env import FORMAT, is_comment
 from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.three_way import same
@@ -80,7 +80,9 @@ def test_the_template_s_own_file() -> None:
 @pytest.mark.slow
 def test_real_files() -> None:
     files = [("template", EXAMPLE), *sdists.texts("*/.env", "*/.env.*", "*/*.env")]
-    files += [(str(path), path.read_text()) for path in map(Path, ["/etc/os-release", "/etc/environment"]) if path.exists()]
+    files += [
+        (str(path), path.read_text()) for path in map(Path, ["/etc/os-release", "/etc/environment"]) if path.exists()
+    ]
     for path, text in files:
         chance = random.Random(path)  # noqa: S311 - a reproducible choice
         assert FORMAT.conform(text, FORMAT.load(text), (text, text), merges.DEFAULT) == text

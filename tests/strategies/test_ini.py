@@ -5,12 +5,12 @@ from __future__ import annotations
 import configparser
 import random
 
-import merges
 import pytest
-import sdists
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import merges
+import sdists
 from twelvefold.strategies.ini import FORMAT, is_comment
 from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.three_way import same
@@ -55,7 +55,9 @@ def test_there_and_back(text: str, more: str) -> None:
     merges.conform_there_and_back(FORMAT, text, more)
 
 
-@given(st.lists(st.sampled_from(["[a]", "[b] c", " [c]", "x=1", "  y", "\tz: 2", "", " ", "#c", " ;c", "=", "v", "x\r"])))
+@given(
+    st.lists(st.sampled_from(["[a]", "[b] c", " [c]", "x=1", "  y", "\tz: 2", "", " ", "#c", " ;c", "=", "v", "x\r"]))
+)
 def test_reads_what_configparser_reads(lines: list[str]) -> None:
     text = "\n".join(lines)
     parser = configparser.RawConfigParser(allow_no_value=True, default_section="")

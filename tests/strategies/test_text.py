@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import sdists
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sdists
 from twelvefold.decisions import Outcome
 from twelvefold.strategies.merging import merge_texts
 from twelvefold.strategies.rules import Rules

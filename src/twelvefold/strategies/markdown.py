@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.strategies.lines import Lines, bare, neighbour, split
-from twelvefold.strategies.merging import Merged, UnreadableError, unreadable
+from twelvefold.strategies.merging import Merged, UnreadableError, not_put_in, unreadable
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import Data
 
@@ -61,11 +61,14 @@ class Markdown:
         theirs = self.load(template)
         try:
             ours = self.load(service)
-            was = self._base(base)
-            wanted, decisions = _merged(was, theirs, ours)
-            return Merged(self.conform(service, wanted, (template, service), rules), decisions)
         except UnreadableError as error:
             return unreadable(service, error)
+        wanted, decisions = _merged(self._base(base), theirs, ours)
+        try:
+            text = self.conform(service, wanted, (template, service), rules)
+            return Merged(text, decisions) if self.load(text) == wanted else not_put_in(template, service)
+        except UnreadableError:
+            return not_put_in(template, service)
 
     def _base(self, base: str | None) -> dict[str, str]:
         try:
