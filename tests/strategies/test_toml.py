@@ -43,7 +43,7 @@ jsonschema==4.23.0 markdown-it-py==3.0.0 mypy==1.14.0 packaging==24.2 pathspec==
 pluggy==1.5.0 poetry-core==1.9.1 prometheus-client==0.21.1 pydantic==2.10.4 pygments==2.18.0 pytest==8.3.4
 pytest-asyncio==0.25.0 referencing==0.35.1 rich==13.9.4 setuptools==75.6.0 starlette==0.42.0 tomlkit==0.13.2
 typer==0.15.1 typing-extensions==4.12.2 urllib3==2.3.0 uvicorn==0.34.0 virtualenv==20.28.0 werkzeug==3.1.3
-""".split()
+""".split()  # noqa: SIM905
 
 # Texts, written in every way that there is for the same data
 
@@ -201,7 +201,7 @@ def test_small_changes_by_both_merge_exactly(base: str, theirs: random.Random, o
 
 @given(TEXTS, TEXTS)
 def test_a_template_that_did_not_change_changes_nothing(base: str, service: str) -> None:
-    assert merge_texts(FORMAT, base, base, service, RULES).text == service
+    assert merge_texts(FORMAT, base, base, service, Rules()).text == service
 
 
 @given(TEXTS, st.sampled_from(["new", "x y"]), st.sampled_from(NEW))
@@ -242,7 +242,7 @@ def sdist(project: str) -> Path:
         if not python.exists():
             subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, SDISTS / "venv"], check=True)
         command = ["uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", name, project]
-        options = ["--cache-dir", SDISTS / "cache", "--target", SDISTS / "installed", "--python", python]
+        options = [f"--cache-dir={SDISTS / 'cache'}", f"--target={SDISTS / 'installed'}", f"--python={python}"]
         subprocess.run([*command, *options], check=False, capture_output=True)
     found = list(SDISTS.glob(pattern))
     if not found:
@@ -259,7 +259,8 @@ def test_real_files(project: str) -> None:
     data = FORMAT.load(text)
     assert FORMAT.conform(text, data, [text], RULES) == text
     for seed in range(12):
-        merged_exactly(text, edited(text, random.Random(seed)), edited(text, random.Random(seed + 1000)))
+        theirs, ours = (random.Random(number) for number in (seed, seed + 1000))  # noqa: S311
+        merged_exactly(text, edited(text, theirs), edited(text, ours))
     for key in ("project", "tool", "build-system"):
         less = {one: value for one, value in data.items() if one != key}
         without = FORMAT.conform(text, less, [text], RULES)

@@ -227,7 +227,9 @@ class _Toml:
         document = _document(text if ended else text + newline)
         spots = [Spot(_document(BREAK.sub(newline, one)), (), self.load(one)) for one in sources]
         templates = (sources[0], *sources[2:]) if len(sources) > 2 else None
-        _Change(document, newline, rules, templates).mapping((), Spot(document, (), data), wanted, spots)
+        change = _Change(document, newline, rules, templates)
+        change.headers = {table.keys for one in spots[:1] for table in one.document.tables}
+        change.mapping((), Spot(document, (), data), wanted, spots)
         changed = str(document)
         return changed if ended else changed.removesuffix("\n").removesuffix("\r")
 
@@ -421,6 +423,7 @@ class _Change:
         self.newline = newline
         self.rules = rules
         self.known = _comments(templates) if templates is not None else None
+        self.headers: set[Path] = set()  # that the template writes
 
     def value(self, path: Path, spot: Spot, wanted: Data, sources: list[Spot]) -> None:
         if not spot.can_become(wanted):
@@ -460,6 +463,7 @@ class _Change:
         for key in spot.data:
             if key not in wanted:
                 self.delete(spot, key)
+                self.drop_header(spot)
         for key in wanted:
             if not same(said[key], wanted[key]):
                 self.value((*path, key), spot.below(key, said[key]), wanted[key], _below(sources, key))
@@ -528,7 +532,7 @@ class _Change:
         free, following = "", self.lead_behind(home, index)
         if before or (home is self.document.tables[0].parts and not home):
             free = _lead(following).free
-            self.set_lead_behind(home, index, self.apart(following.removeprefix(free), not home))
+            self.set_lead_behind(home, index, following.removeprefix(free) if home else self.apart(following, free))
         elif _without_blank_end(lead.free) != lead.free and self.ends_block(home, index, following):
             free = self.newline
         part.lead = free + _indented(lead.own, indent) + indent
@@ -537,10 +541,12 @@ class _Change:
         part.gap = part.comma = ""
         home.insert(index, part)
 
-    def apart(self, lead: str, wanted: bool) -> str:
-        """`lead` with a blank line above, if there is anything below."""
+    def apart(self, lead: str, above: str) -> str:
+        """`lead` without `above`, and with the blank lines that ended it, or one, if there is anything below."""
+        rest = lead.removeprefix(above)
         below = len(self.document.tables) > 1 or self.document.end
-        return self.newline + lead if wanted and below and not _starts_blank(lead) else lead
+        blank = above.removeprefix(_without_blank_end(above)) or self.newline
+        return blank + rest if below and not _starts_blank(rest) else rest
 
     def ends_block(self, home: list[Part], index: int, following: str) -> bool:
         return bool(home) and index > 0 and (index == len(home) or _starts_blank(following))
@@ -585,7 +591,7 @@ class _Change:
         following = self.lead_of_table(place)
         if place == 1 and not tables[0].parts:
             above = _lead(following).free
-            rest = self.apart(following.removeprefix(above), True)
+            rest = self.apart(following, above)
             news[0].lead = above + news[0].lead.removeprefix(self.newline)
         else:
             above = _attached(following, place == len(tables))
@@ -607,6 +613,14 @@ class _Change:
                 self.remove_inside(inline.value, one.thing)
             elif id(one.thing) not in inside:
                 self.remove(one.home, one.thing)
+
+    def drop_header(self, spot: Spot) -> None:
+        """Remove a header that holds nothing any more and that its sub-tables can do without."""
+        table = spot.table()
+        if table is None or table.is_member or table.parts or table.keys in self.headers or "#" in table.tail:
+            return
+        if table.head and len(spot.found()) > 1:
+            self.remove(self.document.tables, table)
 
     def remove(self, home: list[Any], thing: Table | Part) -> None:
         lead = _lead(thing.lead)
