@@ -10,6 +10,7 @@ import datetime
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -229,6 +230,7 @@ class _Toml:
         templates = (sources[0], *sources[2:]) if len(sources) > 2 else None
         change = _Change(document, newline, rules, templates)
         change.headers = {table.keys for one in spots[:1] for table in one.document.tables}
+        change.strays = _only_of_the_first(sources) if len(sources) > 1 else set()
         change.mapping((), Spot(document, (), data), wanted, spots)
         changed = str(document)
         return changed if ended else changed.removesuffix("\n").removesuffix("\r")
@@ -422,8 +424,9 @@ class _Change:
         self.document = document
         self.newline = newline
         self.rules = rules
-        self.known = _comments(templates) if templates is not None else None
+        self.known = {line for one in templates for line in _comments(one)} if templates is not None else None
         self.headers: set[Path] = set()  # that the template writes
+        self.strays: set[str] = set()  # comments of the template's that the merge of the lines may have misplaced
 
     def value(self, path: Path, spot: Spot, wanted: Data, sources: list[Spot]) -> None:
         if not spot.can_become(wanted):
@@ -527,6 +530,7 @@ class _Change:
         return self.insert_tables(place, [table])[0].parts, ()
 
     def put_line(self, home: list[Part], index: int, before: bool, part: Part) -> None:
+        self.unstray([part])
         lead = _lead(part.lead)
         indent = _lead(home[min(index, len(home) - 1)].lead).indent if home else ""
         free, following = "", self.lead_behind(home, index)
@@ -583,6 +587,7 @@ class _Change:
 
     def insert_tables(self, place: int, originals: list[Table]) -> list[Table]:
         tables = self.document.tables
+        self.unstray(originals)
         news = [deepcopy(table) for table in originals]
         for new in news:
             lead = _lead(new.lead)
@@ -653,14 +658,17 @@ class _Change:
         """The comment lines above and in `thing` that no template ever had."""
         if self.known is None:
             return ""
-        own = _lead(thing.lead).own
-        inner = list(_leads(thing))
-        lines = [line for text in (own, *inner) for line in text.split("\n")]
-        return "".join(
-            f"{line.strip()}{self.newline}"
-            for line in lines
-            if line.strip().startswith("#") and line.strip() not in self.known
-        )
+        return "".join(f"{line}{self.newline}" for line in _comments_of(thing) if line not in self.known)
+
+    def unstray(self, news: Sequence[Table | Part]) -> None:
+        """Take the comments of what is put in away from where the merge of the lines has put them."""
+        for line in {line for thing in news for line in _comments_of(thing)} & self.strays:
+            self.strays.remove(line)
+            for thing in _things(self.document.tables):
+                first, *lines = thing.lead.split("\n")
+                thing.lead = "\n".join([first, *(one for one in lines if one.strip() != line)])
+                if first.strip() == line:
+                    thing.lead = "\n".join(one for one in lines if one.strip() != line)
 
     # What stands behind a place in a table or between tables
 
@@ -780,6 +788,7 @@ class _Change:
 
     def put_inside(self, value: Value, index: int, part: Part) -> None:
         """Put a member or pair into an array or inline table, written as its neighbours are."""
+        self.unstray([part])
         parts = value.parts
         ends_with_comma = parts[-1].comma if parts else ""
         old = _lead(part.lead, in_brackets=True)
@@ -900,8 +909,25 @@ def _close_indent(value: Value) -> str:
     return value.close.rpartition("\n")[2]
 
 
-def _comments(texts: Sequence[str]) -> set[str]:
-    return {line.strip() for text in texts for line in text.split("\n") if line.lstrip().startswith("#")}
+def _comments(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if line.lstrip().startswith("#")]
+
+
+def _comments_of(thing: Table | Part) -> list[str]:
+    """The comment lines above and in `thing`."""
+    return [line for lead in (_lead(thing.lead).own, *_leads(thing)) for line in _comments(lead)]
+
+
+def _only_of_the_first(sources: Sequence[str]) -> set[str]:
+    first, *others = map(_comments, sources)
+    known = {line for lines in others[:1] for line in lines}
+    return {line for line, count in Counter(first).items() if count == 1 and line not in known}
+
+
+def _things(things: Sequence[Table | Part]) -> Iterator[Table | Part]:
+    for thing in things:
+        yield thing
+        yield from _things(thing.parts if isinstance(thing, Table) else thing.value.parts)
 
 
 def _leads(thing: Table | Part) -> Iterator[str]:
