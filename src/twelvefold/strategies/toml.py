@@ -440,7 +440,10 @@ class _Change:
         part = spot.part()
         source = next((one for one in sources if same(one.data, wanted) and one.part()), None)
         if part is not None and (source or spot.is_bracketed()):
-            part.value = self.copied(source, _lead(part.lead).indent) if source else _value(wanted)
+            lead = _lead(part.lead, spot.is_bracketed())
+            kept = "" if spot.is_bracketed() else self.of_the_team(replace(part, lead=""))
+            part.value = self.copied(source, lead.indent) if source else _value(wanted)
+            part.lead = f"{lead.above}{lead.own}{kept}{lead.indent}" if kept else part.lead
             return
         key = str(spot.where[-1])
         parent = Spot(self.document, spot.where[:-1], None)
