@@ -44,6 +44,12 @@ def new(request_id: str | None, traceparent: str | None) -> Ids:
     return Ids(request_id, trace_id, _random()[16:], bool(int(parent[3], 16) & 1), parent[2])
 
 
+def fresh() -> Ids:
+    """The ids of a request that came without any."""
+    trace_id = _random()
+    return Ids(trace_id, trace_id, trace_id[16:])
+
+
 def request_id() -> str | None:
     """The id of the request that is being answered, if one is."""
     ids = current.get()

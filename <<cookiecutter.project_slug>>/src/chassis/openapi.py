@@ -8,16 +8,21 @@ from operator import or_
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
+from fastapi._body_limit import AppBodyLimitMiddleware
+from fastapi.telemetry._asgi import ExceptionTelemetryMiddleware
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .errors import MEDIA_TYPE, UNTYPED, ProblemError, member_types, phrase
+from .errors import MEDIA_TYPE, UNTYPED, ProblemError, failure, member_types, phrase
+from .exchange import KEY, exchange_of
 
 SCHEMAS = "#/components/schemas/"
 FASTAPIS_OWN = SCHEMAS + "HTTPValidationError"
+SUPERFLUOUS = (ServerErrorMiddleware, ExceptionTelemetryMiddleware, AppBodyLimitMiddleware)
 
 
 class Problem(BaseModel):
@@ -97,6 +102,26 @@ class PlainRoute(Route):
 
 class Api(FastAPI):
     """FastAPI, whose OpenAPI document tells of problems where FastAPI's own would tell of its validation errors."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if KEY not in scope or self.middleware_stack is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        try:
+            await self.middleware_stack(scope, receive, send)
+        except Exception:
+            # Here and not at the edge, so that it bears what is added on the way there.
+            if not exchange_of(scope).status:
+                await failure(scope)(scope, receive, send)
+            raise
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app = super().build_middleware_stack()
+        # Each is a layer that every request pays for. The chassis does their work: `__call__`, tracing, limits.
+        while isinstance(app, SUPERFLUOUS):
+            app = app.app
+        return app
 
     def add_route(
         self,
