@@ -60,10 +60,9 @@ def _supply() -> Iterator[str]:
     # A slice of a long random text is the cheapest id there is.
     while True:
         digits = os.urandom(8192).hex()
-        for start in range(0, len(digits), 32):
-            drawn = digits[start : start + 32]
-            if drawn[:16] != _ZEROS and drawn[16:] != _ZEROS:  # which no id may be
-                yield drawn
+        if _ZEROS not in digits:  # which no id may be
+            for start in range(0, len(digits), 32):
+                yield digits[start : start + 32]
 
 
 def _renew() -> None:

@@ -40,7 +40,7 @@ class Edge:
         root_path = scope.get("root_path", "")
         if tracing:
             ids, span, token = tracing.begin(scope, ids)
-        exchange = Exchange(received, receive, send, added=self._headers, request_id=ids.request_id)
+        exchange = Exchange(received, receive, send, self._headers, ids.request_id)
         scope[KEY] = exchange
         self._metrics.in_flight += 1
         started = time.perf_counter()

@@ -25,7 +25,7 @@ class Exchange:
     __slots__ = ("_added", "_receive", "_request_id", "_send", "awaits_body", "is_read", "received", "size", "status")
 
     def __init__(
-        self, received: dict[bytes, bytes], receive: Receive, send: Send, *, added: StaticHeaders, request_id: str
+        self, received: dict[bytes, bytes], receive: Receive, send: Send, added: StaticHeaders, request_id: str
     ) -> None:
         self.received = received
         self.status = 0

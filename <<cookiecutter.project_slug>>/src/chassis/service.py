@@ -125,8 +125,8 @@ class Service:
             docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json" if settings.docs else None,
-            # FastAPI traces by itself as soon as a library sets a global provider.
-            telemetry={"tracing": False, "metrics": False},
+            # FastAPI traces, and logs what exceptions say, by itself as soon as a library sets a global provider.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
         )
         handle(api)
         for router in self.routers:

@@ -67,7 +67,7 @@ def exchanged(app: ASGIApp) -> ASGIApp:
         if request["type"] != "http":
             await app(request, receive, send)
             return
-        exchange = Exchange(dict(request["headers"]), receive, send, added=StaticHeaders([]), request_id="an-id")
+        exchange = Exchange(dict(request["headers"]), receive, send, StaticHeaders([]), "an-id")
         await app({**request, KEY: exchange}, exchange.receive, exchange.send)
 
     return edge
