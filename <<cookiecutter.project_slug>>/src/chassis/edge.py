@@ -60,6 +60,8 @@ class Edge:
             if tracing:
                 tracing.end(span, token, method=method, route=route, status=status)
             context.current.reset(outer)
+            # The server's `send` leads to the scope: with this in it, only the garbage collector could free a request.
+            del scope[KEY]
 
 
 def _ids(received: dict[bytes, bytes]) -> context.Ids:
