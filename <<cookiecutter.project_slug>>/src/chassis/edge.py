@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import context, errors
+from .access import Answered
 from .accounts import Accounts
 from .exchange import KEY, Exchange
 from .metrics import Metrics
@@ -53,15 +54,19 @@ class Edge:
             seconds = time.perf_counter() - started
             self._metrics.in_flight -= 1
             status = exchange.status or errors.CLIENT_LEFT
-            method, client = scope["method"], scope.get("client")
-            route, address = route_template(scope, root_path), client[0] if client else None
-            answered = (ids, method, scope["path"], address, route, status, seconds, exchange.size, time.time())
-            self._accounts.add(answered)
+            route = route_template(scope, root_path)
+            self._accounts.add(_answered(scope, ids, route, status, seconds, exchange.size))
             if tracing:
-                tracing.end(span, token, method=method, route=route, status=status)
+                tracing.end(span, token, method=scope["method"], route=route, status=status)
             context.current.reset(outer)
             # The server's `send` leads to the scope: with this in it, only the garbage collector could free a request.
-            del scope[KEY]
+            scope.pop(KEY, None)
+
+
+def _answered(scope: Scope, ids: context.Ids, route: str, status: int, seconds: float, size: int) -> Answered:
+    client = scope.get("client")
+    address = client[0] if client else None
+    return ids, scope["method"], scope["path"], address, route, status, seconds, size, time.time()
 
 
 def _ids(received: dict[bytes, bytes]) -> context.Ids:
