@@ -35,15 +35,54 @@ RULES = Rules.load(
         "o": {"members": ["n"]},
     }
 )
-PROJECTS = """
-anyio==4.7.0 attrs==24.3.0 black==24.10.0 blinker==1.9.0 cachetools==5.5.0 click==8.1.8 coverage==7.6.10 dynaconf==3.2.6
-exceptiongroup==1.2.2 filelock==3.16.1 flask==3.1.0 flit-core==3.10.1 h11==0.14.0 hatch==1.14.0 hatchling==1.27.0
-httpcore==1.0.7 httpx==0.28.1 hypothesis==6.123.2 idna==3.10 iniconfig==2.0.0 itsdangerous==2.2.0 jinja2==3.1.5
-jsonschema==4.23.0 markdown-it-py==3.0.0 mypy==1.14.0 packaging==24.2 pathspec==0.12.1 platformdirs==4.3.6
-pluggy==1.5.0 poetry-core==1.9.1 prometheus-client==0.21.1 pydantic==2.10.4 pygments==2.18.0 pytest==8.3.4
-pytest-asyncio==0.25.0 referencing==0.35.1 rich==13.9.4 setuptools==75.6.0 starlette==0.42.0 tomlkit==0.13.2
-typer==0.15.1 typing-extensions==4.12.2 urllib3==2.3.0 uvicorn==0.34.0 virtualenv==20.28.0 werkzeug==3.1.3
-""".split()
+PROJECTS = [
+    "anyio==4.7.0",
+    "attrs==24.3.0",
+    "black==24.10.0",
+    "blinker==1.9.0",
+    "cachetools==5.5.0",
+    "click==8.1.8",
+    "coverage==7.6.10",
+    "dynaconf==3.2.6",
+    "exceptiongroup==1.2.2",
+    "filelock==3.16.1",
+    "flask==3.1.0",
+    "flit-core==3.10.1",
+    "h11==0.14.0",
+    "hatch==1.14.0",
+    "hatchling==1.27.0",
+    "httpcore==1.0.7",
+    "httpx==0.28.1",
+    "hypothesis==6.123.2",
+    "idna==3.10",
+    "iniconfig==2.0.0",
+    "itsdangerous==2.2.0",
+    "jinja2==3.1.5",
+    "jsonschema==4.23.0",
+    "markdown-it-py==3.0.0",
+    "mypy==1.14.0",
+    "packaging==24.2",
+    "pathspec==0.12.1",
+    "platformdirs==4.3.6",
+    "pluggy==1.5.0",
+    "poetry-core==1.9.1",
+    "prometheus-client==0.21.1",
+    "pydantic==2.10.4",
+    "pygments==2.18.0",
+    "pytest==8.3.4",
+    "pytest-asyncio==0.25.0",
+    "referencing==0.35.1",
+    "rich==13.9.4",
+    "setuptools==75.6.0",
+    "starlette==0.42.0",
+    "tomlkit==0.13.2",
+    "typer==0.15.1",
+    "typing-extensions==4.12.2",
+    "urllib3==2.3.0",
+    "uvicorn==0.34.0",
+    "virtualenv==20.28.0",
+    "werkzeug==3.1.3",
+]
 
 # Texts, written in every way that there is for the same data
 
