@@ -64,6 +64,18 @@ class Edit:
     old: str = ""
     new: str = ""
 
+    def at(self, moved: Mapping[str, str]) -> Edit:
+        """The same edit where the file has moved to."""
+        return replace(self, path=moved.get(self.path, self.path))
+
+    def does_something(self, service: Path) -> bool:
+        """Whether it would change the service by changing what stands in a file, or making one."""
+        path = service / self.path
+        if not path.is_file():
+            return self.kind == "write"
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        return self.kind == "write" or self.change(text) != text
+
     def apply(self, service: Path) -> None:
         """Change the file."""
         path = service / self.path

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import File, refuse_outside
+from twelvefold.service import File, is_memory, refuse_outside
 
 JOURNAL = "journal.json"
 STAGED = "staged"
@@ -71,9 +71,7 @@ def finish(root: Path, state: Path) -> None:
         for step in steps:
             refuse_outside(step["path"])
         _refuse_edits(steps, root, state)
-        for step in sorted(
-            steps, key=lambda step: step["after"] is not None
-        ):  # files go before folders of their name come
+        for step in sorted(steps, key=_turn):
             _do(step, root, state)
         _sync(state)
     except (OSError, ValueError) as error:
@@ -134,6 +132,11 @@ def _refuse_edits(steps: Iterable[dict[str, Any]], root: Path, state: Path) -> N
                 f"file (git checkout -- {step['path']}) and run the same command again; or give that update up: "
                 f"rm -r '{state}' && git checkout -- ."
             )
+
+
+def _turn(step: dict[str, Any]) -> tuple[bool, bool]:
+    """The memory comes last; before, files go before folders of their name come."""
+    return is_memory(step["path"]), step["after"] is not None
 
 
 def _found(path: Path) -> str | None:
