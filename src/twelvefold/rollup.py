@@ -98,8 +98,7 @@ def plan_for(
 
     moved = Migrations.load(rules).moved(service.answers)
     now = {new: old for old, new in moved.items() if old in service.manifest}
-    with render.checked_out(template) as folder:
-        rendered = render.render(folder, service, answers.answers, {path: now.get(path, path) for path in files})
+    rendered = render.render(template, service, answers.answers, {path: now.get(path, path) for path in files})
     planned = plan(service, rendered, moved)
     planned.notes += answers.notes
     return planned
