@@ -34,7 +34,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     request = Request(
         folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
     )
-    rollup = engine.prepare(request)
+    rollup = engine.prepare(request, repository)
     if options["heal"]:
         rollup.plan.acknowledge()
     if not is_dry:
@@ -86,8 +86,8 @@ def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
     changes = rollup.plan.changes
     if not changes:
         return
-    rollup.repository.refuse_changes()
     if options["branch"]:
+        rollup.repository.refuse_changes()
         engine.switch(rollup.repository, options["branch"])
     engine.apply(rollup)
     paths = [change.path for change in changes]

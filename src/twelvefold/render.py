@@ -25,7 +25,7 @@ from jinja2 import Environment
 from twelvefold.decisions import collected
 from twelvefold.errors import RefusedError
 from twelvefold.plan import Render
-from twelvefold.service import ANSWERS, APPLIED, Service, read_file
+from twelvefold.service import ANSWERS, APPLIED, File, Service
 from twelvefold.template import SAFE_LOADER, Template
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def render(
         _copy(service, shared, scratch)
         _run_scaraplate(_checkouts.of(template), scratch)
         paths = [path.relative_to(scratch).as_posix() for path in scratch.rglob("*") if path.is_file()]
-        files = {path: file for path in sorted(paths) if (file := read_file(scratch, path))}
+        files = {path: _file(scratch / path) for path in sorted(paths)}
         return Render(files, Service.open(scratch), list(decisions))
 
 
@@ -101,6 +101,10 @@ def render(
 def _scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder:
         yield Path(folder)
+
+
+def _file(path: Path) -> File:
+    return File(path.read_bytes(), bool(path.stat().st_mode & 0o100))
 
 
 def _copy(service: Service, shared: Mapping[str, str], scratch: Path) -> None:

@@ -48,10 +48,13 @@ class Rollup:
     plan: Plan
 
 
-def prepare(request: Request) -> Rollup:
-    """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service."""
+def prepare(request: Request, repository: Repository | None = None) -> Rollup:
+    """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service.
+
+    `repository` is the one around the service, for who has it already.
+    """
     service = Service.open(request.service)
-    repository = Repository.around(service.root)
+    repository = repository or Repository.around(service.root)
     template = find_template(service, request)
     version = str(template.questions().get("_template_version", template.ref))
     if not request.may_downgrade:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Template:
     ref: str
     commit: str
 
+    @lru_cache(maxsize=32)  # noqa: B019 - it is small, and what a commit has never changes
     def read(self, path: str) -> str:
         """The text of one of its files. Raises RefusedError if it has none such, so that it is no template."""
         try:
@@ -41,7 +43,8 @@ class Template:
                 f"{self.url} at {self.ref} has no {path}, so it is no template that services follow."
             ) from error
 
-    def rules(self) -> dict[str, Any]:
+    @lru_cache(maxsize=8)  # noqa: B019
+    def rules(self) -> Mapping[str, Any]:
         """scaraplate.yaml, read. Raises RefusedError if it cannot be."""
         return loaded_rules(self.read("scaraplate.yaml"), self.url)
 
@@ -50,6 +53,7 @@ class Template:
         questions: dict[str, Any] = json.loads(self.read("cookiecutter.json"))
         return questions
 
+    @lru_cache(maxsize=32)  # noqa: B019
     def content(self) -> str:
         """The hash of all that a render depends on, as a service's memory has it."""
         listed = git(self.repository, "ls-tree", "-r", "-z", self.commit).split("\0")
