@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from conftest import git
 from histories import MERGED, SLUG, History, twelvefold
 from twelvefold import template as templates
-from twelvefold.render import checked_out, quick
+from twelvefold.render import Checkout, quick
 
 OWNED: Mapping[str, tuple[str | None, ...]] = {
     "Makefile": ("run:\n\techo run\n", "run:\n\techo walk\n"),
@@ -346,8 +346,13 @@ class World:
         from scaraplate.__main__ import main
 
         found = templates.find(str(self.history.repository), _name(number))
-        with checked_out(found) as folder, quick(folder):
-            done = CliRunner().invoke(main, ["rollup", str(folder), str(service), "--no-input"], catch_exceptions=False)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "template"
+            folder.mkdir()
+            found.checkout(folder)
+            with quick(Checkout(found, folder)):
+                arguments = ["rollup", str(folder), str(service), "--no-input"]
+                done = CliRunner().invoke(main, arguments, catch_exceptions=False)
         assert done.exit_code == 0, done.output
         return done
 
@@ -381,7 +386,7 @@ def _rendered(history: History, folder: Path, answers: Answers) -> Path:
     from cookiecutter.main import cookiecutter
 
     options = {"no_input": True, "extra_context": dict(answers), "output_dir": str(folder), "default_config": True}
-    with quick(history.repository):
+    with quick(Checkout(templates.find(str(history.repository), "HEAD"), history.repository)):
         return Path(cookiecutter(str(history.repository), **options))
 
 

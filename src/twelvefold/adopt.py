@@ -53,8 +53,7 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     rules = template.rules()
     from twelvefold import render
 
-    with render.checked_out(template) as folder:
-        rendered = render.render(folder, service, answers, {path: path for path in merged_files(rules)})
+    rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)})
     planned = plan(service, rendered, {})
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)

@@ -8,6 +8,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
@@ -71,6 +72,7 @@ class _Planning:
             for old, new in moved.items()
             if old in service.manifest and old not in render.service.manifest and new in render.service.manifest
         }
+        self.file = cache(service.file)
         self.after: dict[str, File | None] = {}
         self.decisions: list[Decision] = []
 
@@ -83,7 +85,7 @@ class _Planning:
         new = self.render.files[path]
         self.after[path] = new
         source = self.came_from.get(path, path)
-        here, was = self.service.file(source), self.service.manifest.get(source)
+        here, was = self.file(source), self.service.manifest.get(source)
         if was is None and (here is None or here == new):
             return
         if here is None:
@@ -97,15 +99,15 @@ class _Planning:
 
     def seeded(self, path: str) -> None:
         source = self.came_from.get(path)
-        if self.service.file(path) is None and source:
-            self.after[path] = self.service.file(source)
-        elif self.service.file(path) is None and path not in self.service.manifest:
+        if self.file(path) is None and source:
+            self.after[path] = self.file(source)
+        elif self.file(path) is None and path not in self.service.manifest:
             self.after[path] = self.render.files[path]
 
     def merged(self, path: str) -> None:
         new = self.render.files[path]
         source = self.came_from.get(path, path)
-        here, was = self.service.file(source), self.service.manifest.get(source)
+        here, was = self.file(source), self.service.manifest.get(source)
         if here and was and here.is_executable != bool(was.mode & 0o100):
             new = File(new.content, here.is_executable)
         self.after[path] = new
@@ -113,7 +115,7 @@ class _Planning:
     def retired(self) -> None:
         moved = {old: new for new, old in self.came_from.items()}
         for path, entry in self.service.manifest.items():
-            if path not in self.render.service.manifest and (here := self.service.file(path)):
+            if path not in self.render.service.manifest and (here := self.file(path)):
                 self.retire(path, entry, here, moved.get(path))
 
     def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
@@ -141,7 +143,7 @@ class _Planning:
         self.decisions.append(Decision(outcome, path, note=note, patch=patch(path, here, new) if here else ""))
 
     def changes(self) -> list[Change]:
-        found = [Change(path, self.service.file(path), after) for path, after in sorted(self.after.items())]
+        found = [Change(path, self.file(path), after) for path, after in sorted(self.after.items())]
         changes = [change for change in found if change.before != change.after]
         self.refuse_files_in_the_way(changes)
         return changes

@@ -13,7 +13,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from twelvefold import template as templates
-from twelvefold import transaction
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
@@ -48,10 +47,13 @@ class Rollup:
     plan: Plan
 
 
-def prepare(request: Request) -> Rollup:
-    """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service."""
+def prepare(request: Request, repository: Repository | None = None) -> Rollup:
+    """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service.
+
+    `repository` is the one around the service, for who has it already.
+    """
     service = Service.open(request.service)
-    repository = Repository.around(service.root)
+    repository = repository or Repository.around(service.root)
     template = find_template(service, request)
     version = str(template.questions().get("_template_version", template.ref))
     if not request.may_downgrade:
@@ -98,8 +100,7 @@ def plan_for(
 
     moved = Migrations.load(rules).moved(service.answers)
     now = {new: old for old, new in moved.items() if old in service.manifest}
-    with render.checked_out(template) as folder:
-        rendered = render.render(folder, service, answers.answers, {path: now.get(path, path) for path in files})
+    rendered = render.render(template, service, answers.answers, {path: now.get(path, path) for path in files})
     planned = plan(service, rendered, moved)
     planned.notes += answers.notes
     return planned
@@ -151,13 +152,12 @@ class LastSteps:
     branch: str | None = None
 
 
-def interrupted(folder: Path) -> Repository | None:
-    """The repository of the service in `folder`, if an update of it was interrupted."""
+def around(folder: Path) -> Repository | None:
+    """The repository around the service in `folder`; None if there is none, which who opens the service says better."""
     try:
-        repository = Repository.around(folder.resolve())
-    except RefusedError:  # whoever opens the service says it better
+        return Repository.around(folder.resolve())
+    except RefusedError:
         return None
-    return repository if transaction.is_open(repository.state) else None
 
 
 def refuse_other_branch(repository: Repository, last: LastSteps) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twelvefold import template as templates
+from twelvefold import transaction
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.ownership import merged_files
-from twelvefold.rollup import interrupted, render_from_memory
+from twelvefold.rollup import around, render_from_memory
 from twelvefold.service import Service
 from twelvefold.template import Template
 
@@ -64,7 +65,8 @@ class Status:
 
 def status_of(folder: Path, url: str | None) -> Status:
     """Find out where the service in `folder` stands. Raises RefusedError if there is none."""
-    was_interrupted = interrupted(folder) is not None
+    repository = around(folder)
+    was_interrupted = repository is not None and transaction.is_open(repository.state)
     try:
         service = Service.open(folder)
     except RefusedError:
