@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from commands import run
 from conftest import commit, git
-from rollup.kill_points import KILLED, End, Points, at_point, each_point, fill_the_disk, interrupt, kill
+from kill_points import KILLED, End, Points, at_point, each_point, fill_the_disk, interrupt, kill
 from twelvefold import transaction
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import File

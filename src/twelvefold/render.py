@@ -65,22 +65,28 @@ def _write(path: Path, content: bytes) -> None:
 
 def _run_scaraplate(template: Path, scratch: Path) -> None:
     _import_lazily()
-    from cookiecutter import hooks
-    from cookiecutter.environment import StrictEnvironment
     from cookiecutter.exceptions import CookiecutterException
     from scaraplate.rollup import rollup
 
-    said = io.StringIO()
     try:
-        with (
-            contextlib.redirect_stdout(said),
-            imports_apart(template),
-            _replaced(hooks, "run_script", _run_hook),
-            _replaced(StrictEnvironment, "compile", _compiled),
-        ):
+        with contextlib.redirect_stdout(io.StringIO()), quick(template):
             rollup(template, scratch, no_input=True)
     except CookiecutterException as error:
         raise RefusedError(f"The template cannot be rendered: {' '.join(str(error).split())}") from error
+
+
+@contextlib.contextmanager
+def quick(template: Path) -> Iterator[None]:
+    """Inside, cookiecutter renders `template` in this process, hooks too, and compiles each of its files once."""
+    from cookiecutter import hooks
+    from cookiecutter.environment import StrictEnvironment
+
+    with (
+        imports_apart(template),
+        _replaced(hooks, "run_script", _run_hook),
+        _replaced(StrictEnvironment, "compile", _compiled),
+    ):
+        yield
 
 
 def _run_hook(script: str, cwd: Path | str = ".") -> None:

@@ -103,10 +103,8 @@ def read_file(root: Path, path: str) -> File | None:
     place = root / path
     try:
         return File(place.read_bytes(), bool(place.stat().st_mode & 0o100))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    except IsADirectoryError as error:
-        raise RefusedError(f"{path} is a folder, and a file in the template. Move it away.") from error
     except OSError as error:
         raise FailedError(f"{place} cannot be read: {error.strerror}.") from error
 
@@ -153,6 +151,11 @@ def _manifest(content: Mapping[str, Any]) -> dict[str, Entry]:
     for path in entries:
         refuse_outside(path)
     return entries
+
+
+def is_memory(path: str) -> bool:
+    """Whether the path is the rollup's own."""
+    return path.startswith(f"{MEMORY}/")
 
 
 def refuse_outside(path: str) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import MEMORY, File, read_file, refuse_links, refuse_outside
+from twelvefold.service import File, is_memory, read_file, refuse_links, refuse_outside
 
 JOURNAL = "journal.json"
 STAGED = "staged"
@@ -47,7 +47,7 @@ class Step:
     @property
     def order(self) -> tuple[bool, bool]:
         """Files go before folders of their name come; memory is last, or what it knows could be lost with a journal."""
-        return self.after is not None, self.path.startswith(f"{MEMORY}/")
+        return self.after is not None, is_memory(self.path)
 
 
 def apply(changes: Sequence[Change], root: Path, state: Path, remember: Mapping[str, Any] | None = None) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twelvefold.strategies.merging import merge_texts
+from real_files import check_real, real_files, without_one
+from twelvefold.strategies.merging import UnreadableError, merge_texts
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import merge, same
 from twelvefold.strategies.yaml import FORMAT
@@ -17,11 +20,19 @@ from twelvefold.strategies.yaml import FORMAT
 RULES = Rules.load(
     {"jobs": "members", "jobs.*.steps": {"members": ["id", "name", "uses"]}, "stages": {"members": "value"}}
 )
+REAL_RULES = Rules.load(
+    {
+        "repos": {"members": ["repo"]},
+        "repos.*.hooks": {"members": ["id"]},
+        "jobs": "members",
+        "jobs.*.steps": {"members": ["id", "name", "uses"]},
+    }
+)
 WORDS = st.sampled_from(["x", "make", "3.10", "on", "a b", "é", "- x", "#", "", "a: b", "two\nlines\n", "null"])
 SCALARS = WORDS | st.booleans() | st.none() | st.integers(0, 3)
 STEPS = st.lists(
     st.fixed_dictionaries({"id": st.sampled_from("abcde")}, optional={"run": SCALARS, "env": st.lists(SCALARS)}),
-    unique_by=lambda step: step["id"],
+    unique_by=lambda step: str(step["id"]),
     max_size=4,
 )
 JOBS = st.fixed_dictionaries({}, optional={"steps": STEPS, "image": SCALARS, "needs": st.lists(WORDS, max_size=3)})
@@ -120,5 +131,46 @@ def test_a_merge_says_what_was_decided_and_a_second_one_changes_nothing(base: st
 
 @given(TEXTS, TEXTS)
 def test_a_template_that_did_not_change_changes_nothing(template: str, service: str) -> None:
-    if not merge(*map(FORMAT.load, [template, template, service]), RULES)[1]:
+    if not merge(FORMAT.load(template), FORMAT.load(template), FORMAT.load(service), RULES)[1]:
         assert merge_texts(FORMAT, template, template, service, RULES).text == service
+
+
+@given(TEXTS, st.integers(0, 2**32))
+def test_what_comes_and_goes_again_leaves_no_trace(text: str, seed: int) -> None:
+    data = FORMAT.load(text)
+    fewer = without_one(data, random.Random(seed))  # noqa: S311
+    less = FORMAT.conform(text, fewer, [], RULES)
+    back = FORMAT.conform(less, data, [text, less], RULES)
+    assert FORMAT.conform(back, fewer, [less, text], RULES) == less
+
+
+@given(TEXTS, TEXTS)
+def test_the_teams_comments_survive_what_the_template_adds(template: str, service: str) -> None:
+    service = service.replace("# comment", "# ours")
+    wanted, _ = merge({}, FORMAT.load(template), FORMAT.load(service), RULES)
+    merged = merge_texts(FORMAT, "", template, service, RULES)
+    assert same(FORMAT.load(merged.text), wanted)
+    assert set(re.findall(r"# ours \d+", service)) <= set(re.findall(r"# ours \d+", merged.text))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [1", "line 2"),
+        ("a: *b", "The anchor &b is missing."),
+        ("? [a]\n: 1", "a key that is not text in line 1"),
+        ("a: 1\na: 2", "the key a again in line 2"),
+        ("a: \x07", "It is not YAML"),
+    ],
+)
+def test_what_cannot_be_read_says_why(text: str, sentence: str) -> None:
+    with pytest.raises(UnreadableError, match=re.escape(sentence)):
+        FORMAT.load(text)
+
+
+@pytest.mark.slow  # fetches source distributions
+def test_real_files() -> None:
+    texts = real_files(".yaml", ".yml")
+    assert len(texts) >= 30
+    for name, text in texts.items():
+        check_real(FORMAT, name, text, REAL_RULES)

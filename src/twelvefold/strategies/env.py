@@ -90,7 +90,7 @@ def _setting(lines: Sequence[str], start: int) -> Setting:
     ended, stop = valued, start + 1
     if match["sign"]:
         ended, stop = _value(lines, start, valued, commented)
-    value = "".join(lines[start:stop])[valued:ended] if match["sign"] else None
+    value = "".join(lines[start:stop])[valued:ended].replace("\r\n", "\n") if match["sign"] else None
     head = start
     while head and is_comment(lines[head - 1]):
         head -= 1

@@ -241,6 +241,8 @@ def contradict(one: str, other: str) -> bool:
         return False
     positive, negation = sorted((one, other), key=lambda pattern: pattern.startswith("!"))
     ignored, kept = _segments(positive), _segments(negation[1:])
+    if not positive.strip("/") or not negation.strip("!/"):  # git reads no pattern there
+        return False
     anywhere = ("**",)
     named = kept if "/" in negation[1:].rstrip("/") else kept[1:]  # a name alone is meant, not one in an ignored folder
     return (

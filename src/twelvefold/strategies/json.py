@@ -11,7 +11,7 @@ from twelvefold.strategies import located
 from twelvefold.strategies.located import Entry, Node, Spot, line_start
 from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.rules import Rules
-from twelvefold.strategies.three_way import Data
+from twelvefold.strategies.three_way import Data, same
 
 if TYPE_CHECKING:
     import tree_sitter
@@ -32,7 +32,9 @@ class JsonFormat:
             raise UnreadableError(f"It is not JSON: {error}.") from error
 
     def conform(self, text: str, wanted: Data, sources: Sequence[str], rules: Rules) -> str:
-        """Return `text` changed to say `wanted`. Raises UnreadableError if it cannot be read."""
+        """Return `text` changed to say `wanted`. Raises UnreadableError if it cannot be read or located."""
+        if same(self.load(text), wanted):
+            return text
         return located.conform(Json(), text, wanted, sources, rules)
 
 
@@ -78,8 +80,10 @@ class _Locating:
         import tree_sitter_json
 
         parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_json.language()))
-        (value,) = parser.parse(self.text.encode()).root_node.named_children
-        return self.node(value)
+        found = parser.parse(self.text.encode()).root_node
+        if found.has_error:
+            raise UnreadableError("It is JSON that cannot be located.")
+        return self.node(found.named_children[0])
 
     def node(self, found: tree_sitter.Node) -> Node:
         start, end = self.positions[found.start_byte], self.positions[found.end_byte]
@@ -115,7 +119,7 @@ def _fitting(new: Spot, text: str, position: int) -> str:
     """The value of `new`, its lines indented as `text` does it at `position`."""
     was, now = _indent(new.text, new.entry.start), _indent(text, position)
     unit, other = _unit(new.text), _unit(text)
-    first, *lines = new.raw.splitlines()
+    first, *lines = new.raw.replace("\r\n", "\n").split("\n")
     ending = located.newline(text)
     return ending.join([first, *(_line(line, was, unit, now, other) for line in lines)])
 

@@ -308,6 +308,7 @@ def _alone(text: str, entry: Entry) -> bool:
 
 def _gap(text: str, parent: Node) -> str:
     if len(parent.entries) < 2:
-        return ", "
+        entry = parent.entries[0]
+        return "," if entry.key and text[entry.value.start - 1] == ":" else ", "
     gap = text[parent.entries[0].value.end : parent.entries[1].start]
     return gap if re.fullmatch(r" *, *", gap) else ", "

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.strategies.lines import Lines, bare, neighbour, split
-from twelvefold.strategies.merging import Merged, UnreadableError, unreadable
+from twelvefold.strategies.merging import Merged, UnreadableError, not_put_in, unreadable
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import Data
 
 MARKER = re.compile(r" {0,3}<!--\s*twelvefold:(?P<rest>.*)")
 MARK = re.compile(r"(?P<which>begin|end)[ \t]+(?P<name>[A-Za-z0-9][\w.-]*)\s*-->\s*")
-ITEM = r"(?:[ \t]*(?:[-*+]|\d{1,9}[.)])(?=[ \t]))*"
-FENCE = re.compile(rf"(?P<before>{ITEM}[ \t]*)(?P<fence>`{{3,}}(?=[^`]*$)|~{{3,}})")
+ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?: {1,4}(?=\S)|(?= {5}) |$)")
+FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,14 @@ class Markdown:
         theirs = self.load(template)
         try:
             ours = self.load(service)
-            was = self._base(base)
-            wanted, decisions = _merged(was, theirs, ours)
-            return Merged(self.conform(service, wanted, (template, service), rules), decisions)
         except UnreadableError as error:
             return unreadable(service, error)
+        wanted, decisions = _merged(self._base(base), theirs, ours)
+        try:
+            text = self.conform(service, wanted, (template, service), rules)
+            return Merged(text, decisions) if self.load(text) == wanted else not_put_in(template, service)
+        except UnreadableError:
+            return not_put_in(template, service)
 
     def _base(self, base: str | None) -> dict[str, str]:
         try:
@@ -105,33 +108,30 @@ def blocks(lines: Sequence[str]) -> dict[str, Block]:
 
 
 def _markers(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """The lines that are markers, with what they say; fenced code has none."""
-    fence: tuple[str, int] | None = None
+    """The lines that are markers, with what they say; fenced code has none, and ends with the list item it is in."""
+    items: list[int] = []  # the columns where the contents of the open list items begin
+    fence = ""
     for number, line in enumerate(lines):
-        fence = _still(fence, line)
-        if fence:
-            if _closes(fence[0], line):
-                fence = None
+        content = bare(line).expandtabs(4)
+        if not content.strip():
             continue
-        opening, marker = FENCE.match(bare(line)), MARKER.match(line)
-        if opening:
-            fence = opening["fence"], _floor(opening["before"].expandtabs(4))
-        elif marker:
+        indent = len(content) - len(content.lstrip())
+        if fence and indent >= (items[-1] if items else 0):
+            fence = "" if _closes(fence, content) else fence
+            continue
+        items = _items(content, [column for column in items if column <= indent])
+        opening = FENCE.match(content, items[-1] if items else 0)
+        fence = opening[1] if opening else ""
+        marker = MARKER.match(content)
+        if marker and not fence:
             yield number, marker["rest"].rstrip()
 
 
-def _still(fence: tuple[str, int] | None, line: str) -> tuple[str, int] | None:
-    """`fence`, unless `line` leaves the list item that it stands in."""
-    if fence is None or not line.strip():
-        return fence
-    expanded = line.expandtabs(4)
-    indent = len(expanded) - len(expanded.lstrip())
-    return None if indent < fence[1] else fence
-
-
-def _floor(before: str) -> int:
-    """How far in a line must be to stand in the list item that a fence with this before it stands in."""
-    return len(before) - (0 if before.strip() else 3)
+def _items(line: str, items: list[int]) -> list[int]:
+    """`items` with those that begin on `line`."""
+    while item := ITEM.match(line, items[-1] if items else 0):
+        items = [*items, item.end()]
+    return items
 
 
 def _closes(fence: str, line: str) -> bool:

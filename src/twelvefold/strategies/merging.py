@@ -69,6 +69,11 @@ def merge_texts(form: Format | OwnMerge, base: str | None, template: str, servic
         text = _conformed(form, draft, wanted, sources, rules)
         if text is not None:
             return Merged(text, decisions)
+    return not_put_in(template, service)
+
+
+def not_put_in(template: str, service: str) -> Merged:
+    """`service` as it is, because what should be in it could not be written."""
     note = "what the template changed could not be put in; compare with the template and put it in by hand"
     return Merged(service, [Decision(Outcome.UNREADABLE, note=note, yours=service, template=template)])
 

@@ -10,10 +10,13 @@ import datetime
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import takewhile
+from operator import eq
 from typing import TYPE_CHECKING, Any
 
 from twelvefold.strategies.merging import UnreadableError
@@ -124,6 +127,7 @@ class Spot:
         found = [
             one
             for table in self.document.tables
+            if all(map(eq, table.keys, takewhile(lambda step: isinstance(step, str), self.where)))
             for one in (Found(table.keys, self.document.tables, table), *_found(table.parts, table.keys))
         ]
         for step in self.where:
@@ -227,7 +231,10 @@ class _Toml:
         document = _document(text if ended else text + newline)
         spots = [Spot(_document(BREAK.sub(newline, one)), (), self.load(one)) for one in sources]
         templates = (sources[0], *sources[2:]) if len(sources) > 2 else None
-        _Change(document, newline, rules, templates).mapping((), Spot(document, (), data), wanted, spots)
+        change = _Change(document, newline, rules, templates)
+        change.headers = {table.keys for one in spots[:1] for table in one.document.tables}
+        change.strays = _only_of_the_first(sources) if len(sources) > 1 else set()
+        change.mapping((), Spot(document, (), data), wanted, spots)
         changed = str(document)
         return changed if ended else changed.removesuffix("\n").removesuffix("\r")
 
@@ -420,7 +427,9 @@ class _Change:
         self.document = document
         self.newline = newline
         self.rules = rules
-        self.known = _comments(templates) if templates is not None else None
+        self.known = {line for one in templates for line in _comments(one)} if templates is not None else None
+        self.headers: set[Path] = set()  # that the template writes
+        self.strays: set[str] = set()  # comments of the template's that the merge of the lines may have misplaced
 
     def value(self, path: Path, spot: Spot, wanted: Data, sources: list[Spot]) -> None:
         if not spot.can_become(wanted):
@@ -434,7 +443,10 @@ class _Change:
         part = spot.part()
         source = next((one for one in sources if same(one.data, wanted) and one.part()), None)
         if part is not None and (source or spot.is_bracketed()):
-            part.value = self.copied(source, _lead(part.lead).indent) if source else _value(wanted)
+            lead = _lead(part.lead, spot.is_bracketed())
+            kept = "" if spot.is_bracketed() else self.of_the_team(replace(part, lead=""))
+            part.value = self.copied(source, lead.indent) if source else _value(wanted)
+            part.lead = f"{lead.above}{lead.own}{kept}{lead.indent}" if kept else part.lead
             return
         key = str(spot.where[-1])
         parent = Spot(self.document, spot.where[:-1], None)
@@ -460,6 +472,7 @@ class _Change:
         for key in spot.data:
             if key not in wanted:
                 self.delete(spot, key)
+                self.drop_header(spot)
         for key in wanted:
             if not same(said[key], wanted[key]):
                 self.value((*path, key), spot.below(key, said[key]), wanted[key], _below(sources, key))
@@ -523,12 +536,13 @@ class _Change:
         return self.insert_tables(place, [table])[0].parts, ()
 
     def put_line(self, home: list[Part], index: int, before: bool, part: Part) -> None:
+        self.unstray([part])
         lead = _lead(part.lead)
         indent = _lead(home[min(index, len(home) - 1)].lead).indent if home else ""
         free, following = "", self.lead_behind(home, index)
         if before or (home is self.document.tables[0].parts and not home):
             free = _lead(following).free
-            self.set_lead_behind(home, index, self.apart(following.removeprefix(free), not home))
+            self.set_lead_behind(home, index, following.removeprefix(free) if home else self.apart(following, free))
         elif _without_blank_end(lead.free) != lead.free and self.ends_block(home, index, following):
             free = self.newline
         part.lead = free + _indented(lead.own, indent) + indent
@@ -537,10 +551,12 @@ class _Change:
         part.gap = part.comma = ""
         home.insert(index, part)
 
-    def apart(self, lead: str, wanted: bool) -> str:
-        """`lead` with a blank line above, if there is anything below."""
+    def apart(self, lead: str, above: str) -> str:
+        """`lead` without `above`, and with the blank lines that ended it, or one, if there is anything below."""
+        rest = lead.removeprefix(above)
         below = len(self.document.tables) > 1 or self.document.end
-        return self.newline + lead if wanted and below and not _starts_blank(lead) else lead
+        blank = above.removeprefix(_without_blank_end(above)) or self.newline
+        return blank + rest if below and not _starts_blank(rest) else rest
 
     def ends_block(self, home: list[Part], index: int, following: str) -> bool:
         return bool(home) and index > 0 and (index == len(home) or _starts_blank(following))
@@ -577,6 +593,7 @@ class _Change:
 
     def insert_tables(self, place: int, originals: list[Table]) -> list[Table]:
         tables = self.document.tables
+        self.unstray(originals)
         news = [deepcopy(table) for table in originals]
         for new in news:
             lead = _lead(new.lead)
@@ -585,7 +602,7 @@ class _Change:
         following = self.lead_of_table(place)
         if place == 1 and not tables[0].parts:
             above = _lead(following).free
-            rest = self.apart(following.removeprefix(above), True)
+            rest = self.apart(following, above)
             news[0].lead = above + news[0].lead.removeprefix(self.newline)
         else:
             above = _attached(following, place == len(tables))
@@ -607,6 +624,14 @@ class _Change:
                 self.remove_inside(inline.value, one.thing)
             elif id(one.thing) not in inside:
                 self.remove(one.home, one.thing)
+
+    def drop_header(self, spot: Spot) -> None:
+        """Remove a header that holds nothing any more and that its sub-tables can do without."""
+        table = spot.table()
+        if table is None or table.is_member or table.parts or table.keys in self.headers or "#" in table.tail:
+            return
+        if table.head and len(spot.found()) > 1:
+            self.remove(self.document.tables, table)
 
     def remove(self, home: list[Any], thing: Table | Part) -> None:
         lead = _lead(thing.lead)
@@ -639,14 +664,17 @@ class _Change:
         """The comment lines above and in `thing` that no template ever had."""
         if self.known is None:
             return ""
-        own = _lead(thing.lead).own
-        inner = list(_leads(thing))
-        lines = [line for text in (own, *inner) for line in text.split("\n")]
-        return "".join(
-            f"{line.strip()}{self.newline}"
-            for line in lines
-            if line.strip().startswith("#") and line.strip() not in self.known
-        )
+        return "".join(f"{line}{self.newline}" for line in _comments_of(thing) if line not in self.known)
+
+    def unstray(self, news: Sequence[Table | Part]) -> None:
+        """Take the comments of what is put in away from where the merge of the lines has put them."""
+        for line in {line for thing in news for line in _comments_of(thing)} & self.strays:
+            self.strays.remove(line)
+            for thing in _things(self.document.tables):
+                first, *lines = thing.lead.split("\n")
+                thing.lead = "\n".join([first, *(one for one in lines if one.strip() != line)])
+                if first.strip() == line:
+                    thing.lead = "\n".join(one for one in lines if one.strip() != line)
 
     # What stands behind a place in a table or between tables
 
@@ -766,6 +794,7 @@ class _Change:
 
     def put_inside(self, value: Value, index: int, part: Part) -> None:
         """Put a member or pair into an array or inline table, written as its neighbours are."""
+        self.unstray([part])
         parts = value.parts
         ends_with_comma = parts[-1].comma if parts else ""
         old = _lead(part.lead, in_brackets=True)
@@ -886,8 +915,25 @@ def _close_indent(value: Value) -> str:
     return value.close.rpartition("\n")[2]
 
 
-def _comments(texts: Sequence[str]) -> set[str]:
-    return {line.strip() for text in texts for line in text.split("\n") if line.lstrip().startswith("#")}
+def _comments(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if line.lstrip().startswith("#")]
+
+
+def _comments_of(thing: Table | Part) -> list[str]:
+    """The comment lines above and in `thing`."""
+    return [line for lead in (_lead(thing.lead).own, *_leads(thing)) for line in _comments(lead)]
+
+
+def _only_of_the_first(sources: Sequence[str]) -> set[str]:
+    first, *others = map(_comments, sources)
+    known = {line for lines in others[:1] for line in lines}
+    return {line for line, count in Counter(first).items() if count == 1 and line not in known}
+
+
+def _things(things: Sequence[Table | Part]) -> Iterator[Table | Part]:
+    for thing in things:
+        yield thing
+        yield from _things(thing.parts if isinstance(thing, Table) else thing.value.parts)
 
 
 def _leads(thing: Table | Part) -> Iterator[str]:

@@ -20,6 +20,7 @@ from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import Data, same
 
+DOCUMENT = "--- "  # what begins the name of one of several documents
 CORE = "tag:yaml.org,2002:"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RESOLVER: Any = yaml.resolver.Resolver()
@@ -54,21 +55,20 @@ class Alias:
         return f"*{self.name}"
 
 
-class Documents(list[Data]):
-    """What the documents of a text say, if there are several."""
-
-
 class YamlFormat:
     """YAML, as `merging.Format` wants it."""
 
     def load(self, text: str) -> Data:
-        """Return what `text` says; an empty text is an empty mapping. Raises UnreadableError."""
+        """Return what `text` says; an empty text is an empty mapping, several documents are one of `--- 1`, `--- 2` ...
+
+        Raises UnreadableError.
+        """
         reading = _read(text)
         reading.check_aliases()
         return reading.data
 
     def conform(self, text: str, wanted: Data, sources: Sequence[str], rules: Rules) -> str:
-        """Return `text` changed to say `wanted`. Raises UnreadableError if there are several documents."""
+        """Return `text` changed to say `wanted`. Raises UnreadableError if it cannot be."""
         if same(self.load(text), wanted):
             return text
         result = located.conform(Yaml(), text, wanted, sources, rules)
@@ -86,10 +86,12 @@ class Yaml:
     """How YAML writes entries, as `located.Syntax` wants it."""
 
     def parse(self, text: str) -> Node:
-        """Locate the parts of a text with one document."""
-        documents = _read(text).documents
+        """Locate the parts of `text`."""
+        reading = _read(text)
+        documents = reading.documents
         if len(documents) > 1:
-            raise UnreadableError("It has several documents.")
+            entries = [Entry(one.start, one.start, key, one) for key, one in zip(reading.data, documents, strict=True)]
+            return Node(0, len(text), reading.data, tuple(entries), flow=False)
         if not documents or documents[0].data is None:
             return Node(len(text), len(text), {}, flow=False)
         return documents[0]
@@ -100,18 +102,21 @@ class Yaml:
 
     def inserted(self, text: str, parent: Node, index: int, new: Spot) -> str:
         """Put `new` into `parent`, before the entry at `index`."""
+        _refuse_documents(parent, new.parent)
         if parent.flow:
             return located.flow_inserted(text, parent, index, _flow_entry(new, _column(text, parent)))
         return _block_inserted(text, parent, index, new)
 
     def removed(self, text: str, parent: Node, index: int, template: str) -> str:
         """Take the entry at `index` out of `parent`."""
+        _refuse_documents(parent)
         if parent.flow:
             return located.flow_removed(text, parent, index)
         return _block_removed(text, parent, index, {line.strip() for line in template.splitlines()})
 
     def replaced(self, old: Spot, new: Spot) -> str:
         """Put the value of `new` where that of `old` stands."""
+        _refuse_documents(old.parent, new.node)
         text, node = old.text, old.node
         if old.is_root:
             return text[: node.start] + _ended(new.raw, text) + text[node.end :]
@@ -138,10 +143,10 @@ class _Reading:
 
     @property
     def data(self) -> Data:
-        found = [document.data for document in self.documents]
-        if len(found) > 1:
-            return Documents(found)
-        return found[0] if found and found[0] is not None else {}
+        if len(self.documents) > 1:
+            return {f"{DOCUMENT}{number}": document.data for number, document in enumerate(self.documents, 1)}
+        data = self.documents[0].data if self.documents else None
+        return {} if data is None else data
 
     def check_aliases(self) -> None:
         if self.lost:
@@ -260,6 +265,11 @@ def _plain(tag: str, value: str) -> Data:
 # Writing
 
 
+def _refuse_documents(*nodes: Node) -> None:
+    if any(entry.key.startswith(DOCUMENT) for node in nodes for entry in node.entries[:1]):
+        raise UnreadableError("A whole document would come or go.")
+
+
 def _written(data: Data) -> str:
     if isinstance(data, dict):
         return "{" + ", ".join(f"{_written(key)}: {_written(value)}" for key, value in data.items()) + "}"
@@ -327,7 +337,10 @@ def _below(text: str, entry: Entry) -> int:
 
 
 def _above(text: str, parent: Node, index: int, kept: frozenset[str] | set[str] = frozenset()) -> int:
-    """Where the lines of an entry begin, with the comments directly above it that are not among `kept`."""
+    """Where the lines of an entry begin, with the comments directly above it that are not among `kept`.
+
+    Comments that the text begins with are the text's: callers that get 0 begin at the entry itself.
+    """
     start = line_start(text, parent.entries[index].start)
     floor = _below(text, parent.entries[index - 1]) if index else 0
     while start > floor:
@@ -358,7 +371,7 @@ def _block_inserted(text: str, parent: Node, index: int, new: Spot) -> str:
         return _with_lines(text, _below(text, parent.entries[index - 1]), above + chunk)
     first = parent.entries[0].start
     if begins_line(text, first):
-        return _with_lines(text, _above(text, parent, 0), chunk + below)
+        return _with_lines(text, _above(text, parent, 0) or line_start(text, first), chunk + below)
     lines = chunk.split("\n")
     bare = "\n".join(lines[next(number for number, line in enumerate(lines) if not COMMENT_LINE.match(line)) :])
     return text[:first] + _ended(bare.lstrip() + " " * column, text) + text[first:]
@@ -420,7 +433,8 @@ def _block_replaced(old: Spot, new: Spot) -> str:
     end = node.end
     if node.entries and not node.flow:
         end = len(text[: _below(text, entry)].rstrip("\r\n"))
-    comment = TRAILING.match(text, entry.mark if later else node.end)
+    header = line_end(text, node.start) if not node.flow and not node.entries else 0
+    comment = TRAILING.search(text, node.start, header) or TRAILING.match(text, entry.mark if later else node.end)
     trailing = comment[0] if comment else ""
     if comment and not later:
         end = comment.end()
