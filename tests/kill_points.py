@@ -167,7 +167,7 @@ def _count(points: Points) -> None:
             return super().write(data) or 0
 
     def opened(file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **named: Any) -> Any:
-        if not set(mode) & set("wax+") or isinstance(file, int):
+        if not set(mode) & set("wax+") or isinstance(file, int) or "opener" in named:
             return plain_open(file, mode, buffering, *rest, **named)
         points.pass_by(file)
         raw = io.BufferedWriter(Raw(os.fspath(file), mode.replace("b", "").replace("t", "")))
