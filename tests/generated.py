@@ -151,7 +151,7 @@ OF_THE_TEAM = (
 AGAINST = (
     Edit("replace", "pyproject.toml", "line-length = 100", "line-length = 120"),
     Edit("replace", "pyproject.toml", '  "click",\n'),
-    Edit("replace", "pyproject.toml", '"fastapi>=0.100"', '"FastAPI>=0.99,<1"  # ours'),
+    Edit("replace", "pyproject.toml", '"fastapi>=0.100",', '"FastAPI>=0.99,<1",  # ours'),
     Edit("replace", "pyproject.toml", "[tool.ruff.lint]\n"),
     Edit("replace", "pyproject.toml", '"E", '),
     Edit("replace", "ci.yml", "make test", "make test FAST=1"),
