@@ -14,7 +14,7 @@ import pytest
 
 from conftest import commit, git
 from histories import FILES, History, edit, render, twelvefold, write
-from rollup.kill_points import KILLED, Points, at_point, each_point, kill
+from kill_points import KILLED, Points, at_point, each_point, kill
 from trees import tree
 from twelvefold import transaction
 from twelvefold.service import Repository
