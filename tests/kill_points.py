@@ -184,10 +184,11 @@ def _count(points: Points) -> None:
         points.pass_by(points.folder)
         popen(self, *arguments, **named)
 
-    os.open, os.write = os_open, os_write
+    os.open = os_open
+    os.write = os_write  # type: ignore[assignment]
     for module in (io, builtins):
         module.open = opened  # type: ignore[attr-defined]
-    subprocess.Popen.__init__ = started  # type: ignore[method-assign,assignment]
+    subprocess.Popen.__init__ = started  # type: ignore[method-assign]
     shutil._USE_CP_SENDFILE = False  # type: ignore[attr-defined]
     sys.dont_write_bytecode = True
 
