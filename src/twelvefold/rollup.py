@@ -65,6 +65,7 @@ def prepare(request: Request, repository: Repository | None = None) -> Rollup:
     planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
+    service.refuse_another_update()
     return Rollup(service, repository, template, version, planned)
 
 
