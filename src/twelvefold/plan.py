@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -62,14 +63,23 @@ def plan(service: Service, render: Render, moved: Mapping[str, str]) -> Plan:
     return Plan(planning.changes(), sorted(planning.decisions, key=lambda one: (one.path, one.key)))
 
 
+def followed(moved: Mapping[str, str], service: Service) -> dict[str, str]:
+    """Those of `moved`, old path → new one, that the service can follow: nothing stands at the new place."""
+    return {
+        old: new
+        for old, new in moved.items()
+        if old in service.manifest and new not in service.manifest and service.file(new) is None
+    }
+
+
 class _Planning:
     def __init__(self, service: Service, render: Render, moved: Mapping[str, str]) -> None:
         self.service = service
         self.render = render
         self.came_from = {
             new: old
-            for old, new in moved.items()
-            if old in service.manifest and old not in render.service.manifest and new in render.service.manifest
+            for old, new in followed(moved, service).items()
+            if old not in render.service.manifest and new in render.service.manifest
         }
         self.after: dict[str, File | None] = {}
         self.decisions: list[Decision] = []
@@ -89,9 +99,7 @@ class _Planning:
         if here is None:
             self.decide(Outcome.RETURNED, path, None, new)
         elif was is None:
-            self.decide(
-                Outcome.HEALED, path, here, new, "the template has a file of this name now, and yours was another"
-            )
+            self.decide(Outcome.HEALED, path, here, new, "replaced yours: the template has a file of this name now")
         elif here != new and not was.is_like(here):
             self.decide(Outcome.HEALED, path, here, new)
 
@@ -117,7 +125,7 @@ class _Planning:
                 self.retire(path, entry, here, moved.get(path))
 
     def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
-        if new and not entry.is_like(here):
+        if new and not entry.is_like(here) and self.render.service.manifest[new].owner != "owned":
             self.decisions.append(Decision(Outcome.MOVED, path, note=f"moved, with your edits, to {new}"))
         if new or entry.is_like(here):
             self.after[path] = None
@@ -137,23 +145,37 @@ class _Planning:
 
     def decide(self, outcome: Outcome, path: str, here: File | None, new: File, note: str = "") -> None:
         if here and here.content == new.content:
-            note = "made executable" if new.is_executable else "made not executable"
+            note = f"put back as the template has it; made {'' if new.is_executable else 'not '}executable"
         self.decisions.append(Decision(outcome, path, note=note, patch=patch(path, here, new) if here else ""))
 
     def changes(self) -> list[Change]:
         found = [Change(path, self.service.file(path), after) for path, after in sorted(self.after.items())]
         changes = [change for change in found if change.before != change.after]
-        self.refuse_files_in_the_way(changes)
-        return changes
-
-    def refuse_files_in_the_way(self, changes: Iterable[Change]) -> None:
         gone = {change.path for change in changes if change.after is None}
         for change in changes:
-            for folder in PurePosixPath(change.path).parents if change.after else ():
-                if str(folder) not in gone and (self.service.root / folder).is_file():
-                    raise RefusedError(
-                        f"{folder} is a file, and a folder in the template. Move it away: git mv {folder} ..."
-                    )
+            if change.after:
+                self.refuse_obstacles(change.path, gone)
+        return changes
+
+    def refuse_obstacles(self, path: str, gone: Collection[str]) -> None:
+        root = self.service.root
+        for folder in map(str, PurePosixPath(path).parents[:-1]):
+            if folder not in gone and (root / folder).is_file():
+                raise RefusedError(
+                    f"{folder} is a file, and a folder in the template. Move it away: git mv {folder} ..."
+                )
+            if (root / folder / ".git").exists():
+                raise RefusedError(
+                    f"{folder} is a repository of its own, such as a submodule, and the template has {path}. "
+                    f"Move it away: git mv {folder} ..."
+                )
+        for inside in (root / path).rglob("*") if (root / path).is_dir() else ():
+            name = inside.relative_to(root).as_posix()
+            if name not in gone and (inside.is_symlink() or not inside.is_dir()):
+                raise RefusedError(
+                    f"{path} is a folder with files of yours ({name}), and a file in the template. Move it away: "
+                    f"git mv {path} ..."
+                )
 
 
 def refuse_what_git_lacks(changes: Iterable[Change], repository: Repository) -> None:
@@ -180,14 +202,19 @@ def refuse_broken(changes: Iterable[Change]) -> None:
 
 def patch(path: str, before: File | None, after: File | None) -> str:
     """The change as a unified diff; one line for what is not text."""
-    try:
-        old, new = (file.content.decode() if file else "" for file in (before, after))
-    except UnicodeDecodeError:
-        return f"Binary file {path} differs\n"
-    lines = difflib.unified_diff(
-        old.splitlines(True),
-        new.splitlines(True),
-        f"a/{path}" if before else "/dev/null",
-        f"b/{path}" if after else "/dev/null",
-    )
+    contents = [file.content if file else b"" for file in (before, after)]
+    names = f"a/{path}" if before else "/dev/null", f"b/{path}" if after else "/dev/null"
+    if any(b"\0" in content for content in contents):
+        return f"Binary files {names[0]} and {names[1]} differ\n"
+    old, new = map(_shown, contents)
+    lines = difflib.unified_diff(old, new, *names)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _shown(content: bytes) -> list[str]:
+    """Lines for people to read; of what is not UTF-8, each byte as a character of Latin-1."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return re.findall(r"[^\n]*\n|[^\n]+", text)

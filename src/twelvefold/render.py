@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import CodeType
 
+import click
 from jinja2 import Environment
 
 from twelvefold.decisions import collected
-from twelvefold.errors import RefusedError
+from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import Render
 from twelvefold.service import ANSWERS, APPLIED, Service, read_file
 from twelvefold.template import Template
@@ -67,7 +68,6 @@ def _run_scaraplate(template: Path, scratch: Path) -> None:
     _import_lazily()
     from cookiecutter import hooks
     from cookiecutter.environment import StrictEnvironment
-    from cookiecutter.exceptions import CookiecutterException
     from scaraplate.rollup import rollup
 
     said = io.StringIO()
@@ -79,8 +79,22 @@ def _run_scaraplate(template: Path, scratch: Path) -> None:
             _replaced(StrictEnvironment, "compile", _compiled),
         ):
             rollup(template, scratch, no_input=True)
-    except CookiecutterException as error:
-        raise RefusedError(f"The template cannot be rendered: {' '.join(str(error).split())}") from error
+    except click.ClickException:
+        raise
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):  # a dangling link, a file that a hook misses
+            raise _unusable(error) from error
+        raise FailedError(f"The template could not be rendered: {error}.") from error
+    except Exception as error:  # hooks and extensions are the template's code: whatever they raise says what is wrong
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> RefusedError:
+    from cookiecutter.exceptions import CookiecutterException
+
+    speaks = isinstance(error, (CookiecutterException, OSError))
+    reason = str(error) if speaks else f"{type(error).__name__}: {error}"
+    return RefusedError(f"The template cannot be rendered: {' '.join(reason.split())}")
 
 
 def _run_hook(script: str, cwd: Path | str = ".") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,11 +20,12 @@ from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.git import git
 from twelvefold.ownership import Migrations, merged_files
-from twelvefold.plan import Plan, Render, plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.service import File, Repository, Service
 from twelvefold.template import Template, version_of
 
 LOCK_SECONDS = 30
+LONGEST_NAME = 100  # what a file system takes, less what stands around an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,11 @@ def plan_for(
         if remembered:
             return plan(service, remembered, {})
     refuse_untrusted(template.url, is_named=is_named)
+    refuse_other_paths(answers.answers, template.questions_in_paths())
     from twelvefold import render
 
     moved = Migrations.load(rules).moved(service.answers)
-    now = {new: old for old, new in moved.items() if old in service.manifest}
+    now = {new: old for old, new in followed(moved, service).items()}
     with render.checked_out(template) as folder:
         rendered = render.render(folder, service, answers.answers, {path: now.get(path, path) for path in files})
     planned = plan(service, rendered, moved)
@@ -140,6 +143,19 @@ def refuse_untrusted(url: str, *, is_named: bool) -> None:
             f"{url} comes out of the service's own files, and rendering it runs its hooks here. If you know it: "
             f"twelvefold trust {url}"
         )
+
+
+def refuse_other_paths(answers: Mapping[str, str | bool], questions: Iterable[str]) -> None:
+    """Raise RefusedError if an answer to one of `questions`, which name files and folders, leads to another place."""
+    for question in questions:
+        answer = str(answers.get(question, question))
+        is_name = not re.search(r"[/\0]", answer) and answer not in {".", ".."} and answer.lower() != ".git"
+        if not is_name or len(answer.encode()) > LONGEST_NAME or (question == "project_slug" and not answer):
+            shown = answer if len(answer) <= LONGEST_NAME else f"{answer[:40]}..."
+            raise RefusedError(
+                f"{question} = {shown!r} cannot name a file or folder. Type another, without /, of {LONGEST_NAME} bytes "
+                f"at most: --answer {question}=..."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +223,11 @@ def commit(repository: Repository, paths: Iterable[str], message: str) -> None:
     # Unlike `git add`, it takes paths that are gone, from the index too, and ignored ones.
     names = "".join(f"{path}\0" for path in wanted)
     git(repository.service, "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=names)
-    git(repository.service, "commit", "--quiet", "--message", message, "--only", "--", *literal)
+    # git refuses --only where a file became a folder; it is for what somebody staged elsewhere in a monorepo.
+    staged = git(repository.service, "diff", "--cached", "--name-only", "--no-renames", "-z").split("\0")
+    own = {f"{repository.prefix}{path}" for path in wanted}
+    only = [] if own.issuperset(filter(None, staged)) else ["--only", "--", *literal]
+    git(repository.service, "commit", "--quiet", "--message", message, *only)
 
 
 def switch(repository: Repository, branch: str) -> None:
