@@ -20,7 +20,7 @@ from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import patch
 from twelvefold.report import Report
 from twelvefold.rollup import LastSteps, Request, Rollup
-from twelvefold.service import Repository
+from twelvefold.service import Repository, Service
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
 
@@ -37,6 +37,8 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     request = Request(
         folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
     )
+    if options["branch"] and not is_dry:
+        engine.continue_on(Repository.around(Service.open(folder).root), options["branch"])
     rollup = engine.prepare(request)
     if finished and rollup.plan.is_empty:
         return exit_code([*finished.decisions])
@@ -66,6 +68,8 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
     template, answers = adopt.begin(request)
     if not options["no_input"] and sys.stdin.isatty():
         answers = ask(answers, template.questions())
+    if options["branch"] and options["yes"]:
+        engine.continue_on(Repository.around(folder.resolve()), options["branch"])
     rollup = adopt.prepare(request, template, answers)
     if options["yes"]:
         change(rollup, options)
@@ -181,7 +185,7 @@ def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
     return Report(
         service=str(rollup.service.answers.get("project_slug") or rollup.service.root.name),
         template=rollup.template.url,
-        old=rollup.service.stamp.get("version", "nothing"),
+        old=rollup.service.stamp.get("version", "an unknown version") if rollup.service.stamp else "",
         new=rollup.version,
         commit=rollup.template.commit,
         changes=rollup.plan.changes,

@@ -17,8 +17,8 @@ from twelvefold import template as templates
 from twelvefold import transaction
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.errors import FailedError, RefusedError
-from twelvefold.git import git
+from twelvefold.errors import RefusedError
+from twelvefold.git import GitError, git
 from twelvefold.ownership import Migrations, merged_files
 from twelvefold.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.service import File, Repository, Service
@@ -63,9 +63,17 @@ def prepare(request: Request) -> Rollup:
     answers = migrated(service.answers, questions, Migrations.load(rules))
     answers.answers.update(parsed(request.answers, questions))
     planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
+    planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
     return Rollup(service, repository, template, version, planned)
+
+
+def uncommitted(template: Template) -> list[str]:
+    """A note for who works on the template, and has not committed."""
+    if not template.has_changes():
+        return []
+    return [f"{template.url} has changes that are not committed; the update goes without them."]
 
 
 def find_template(service: Service, request: Request) -> Template:
@@ -117,7 +125,7 @@ def render_from_memory(service: Service, rules: Mapping[str, Any]) -> Render | N
         here = service.file(path)
         if entry.owner == "owned" and not (here and entry.is_like(here)):
             return None
-        if entry.owner == "merged" and (path not in rules or not _is_as_rendered(applied.get(path), entry.sha256)):
+        if entry.owner == "merged" and (path not in rules or not is_as_rendered(applied.get(path), entry.sha256)):
             return None
         if entry.owner == "merged":
             merged = rules[path].merge(applied[path], applied[path], here and here.content)
@@ -132,7 +140,8 @@ def render_from_memory(service: Service, rules: Mapping[str, Any]) -> Render | N
     return Render(files, service, decisions)
 
 
-def _is_as_rendered(copy: bytes | None, sha256: str) -> bool:
+def is_as_rendered(copy: bytes | None, sha256: str) -> bool:
+    """Whether a last-applied copy is of what the template rendered."""
     return copy is not None and File(copy).sha256 == sha256
 
 
@@ -231,10 +240,24 @@ def commit(repository: Repository, paths: Iterable[str], message: str) -> None:
 
 
 def switch(repository: Repository, branch: str) -> None:
-    """Go to `branch`, made if it is not there. Raises RefusedError if its name is none."""
+    """Go to `branch`, made if it is not there."""
+    git(repository.service, "switch", "--quiet", *([] if has_branch(repository, branch) else ["--create"]), branch)
+
+
+def continue_on(repository: Repository, branch: str) -> None:
+    """Go to `branch` if it is there, before its files are looked at.
+
+    Raises RefusedError if that is no name for a branch, or if there are changes that are not committed.
+    """
     try:
         git(repository.service, "check-ref-format", "--branch", branch)
-    except FailedError as error:
-        raise RefusedError(f"{branch} is no name for a branch: --branch twelvefold/update") from error
-    exists = git(repository.service, "branch", "--list", "--format=%(refname)", "--", branch)
-    git(repository.service, "switch", "--quiet", *([] if exists else ["--create"]), branch)
+    except GitError as error:
+        raise RefusedError(f"{branch!r} is no name for a branch. Type another, such as twelvefold/update") from error
+    if has_branch(repository, branch) and git(repository.service, "branch", "--show-current") != branch:
+        repository.refuse_changes()
+        switch(repository, branch)
+
+
+def has_branch(repository: Repository, branch: str) -> bool:
+    """Whether the repository has the branch."""
+    return bool(git(repository.service, "for-each-ref", "--format=%(refname)", f"refs/heads/{branch}"))

@@ -50,6 +50,13 @@ class Template:
                 f"{self.url} at {self.ref} has no {path}, so it is no template that services follow."
             ) from error
 
+    def has_changes(self) -> bool:
+        """Whether somebody works on it in its own folder, and has not committed what a render depends on."""
+        if not (self.repository / ".git").exists():
+            return False
+        paths = [f":(literal){path.rstrip('/')}" for path in CONTENT]
+        return bool(git(self.repository, "status", "--porcelain", "--", *paths))
+
     def rules(self) -> dict[str, Any]:
         """scaraplate.yaml, read. Raises RefusedError if it cannot be."""
         return loaded_rules(self.read("scaraplate.yaml"), self.url)
@@ -159,11 +166,15 @@ def find(url: str, ref: str | None) -> Template:
     )
 
 
+class NoReleaseError(RefusedError):
+    """The template has no release yet."""
+
+
 def newest_release(repository: Path, url: str) -> str:
-    """The newest tag that is a version. Raises RefusedError if there is none."""
+    """The newest tag that is a version. Raises NoReleaseError if there is none."""
     tags = releases(repository)
     if not tags:
-        raise RefusedError(f"{without_credentials(url)} has no release yet. Name a branch or commit: --ref main")
+        raise NoReleaseError(f"{without_credentials(url)} has no release yet. Name a branch or commit: --ref main")
     return tags[-1]
 
 
