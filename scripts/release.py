@@ -1,7 +1,8 @@
 """Release a version: set it in cookiecutter.json, date its section of CHANGELOG.md, test, commit, tag.
 
 A second commit starts the next version and notes the release in releases.json: tests/rollup/test_history.py updates
-services of every version in it. Whatever fails, the branch and the three files are as they were. Run by `make release VERSION=1.2.3`.
+services of every version in it. Whatever fails, the branch and the three files are as they were. Run by
+`make release VERSION=1.2.3`.
 """
 
 from __future__ import annotations

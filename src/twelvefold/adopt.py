@@ -51,8 +51,7 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     from twelvefold import render
 
     refuse_other_paths(answers, template.questions_in_paths())
-    with render.checked_out(template) as folder:
-        rendered = render.render(folder, service, answers, {path: path for path in merged_files(rules)})
+    rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)})
     planned = plan(service, rendered, {})
     if (service.root / SCARAPLATE).exists():
         planned.notes.append(
@@ -62,8 +61,7 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
     version = rendered.service.stamp.get("version", template.ref)
-    adopted = Service(service.root, rendered.service.answers, {}, {})
-    return Rollup(adopted, repository, template, version, planned)
+    return Rollup(Service(service.root, rendered.service.answers), repository, template, version, planned)
 
 
 def guesses(root: Path) -> Answers:

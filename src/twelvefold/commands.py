@@ -20,7 +20,7 @@ from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import patch
 from twelvefold.report import Report
 from twelvefold.rollup import LastSteps, Request, Rollup
-from twelvefold.service import Repository, Service
+from twelvefold.service import Repository
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
 
@@ -29,7 +29,8 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     """Roll up, or say what a rollup would do, and return the exit code."""
     refuse_unknown_report(options)
     is_dry = options["check"] or options["diff"]
-    stopped = engine.interrupted(folder)
+    repository = engine.around(folder)
+    stopped = repository if repository and transaction.is_open(repository.state) else None
     if stopped and is_dry:
         click.echo(INTERRUPTED)
         return 1
@@ -37,9 +38,9 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     request = Request(
         folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
     )
-    if options["branch"] and not is_dry:
-        engine.continue_on(Repository.around(Service.open(folder).root), options["branch"])
-    rollup = engine.prepare(request)
+    if options["branch"] and repository and not is_dry:
+        engine.continue_on(repository, options["branch"])
+    rollup = engine.prepare(request, repository)
     if finished and rollup.plan.is_empty:
         return exit_code([*finished.decisions])
     if options["heal"]:
@@ -58,7 +59,8 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
     from twelvefold import adopt
 
     refuse_unknown_report(options)
-    stopped = engine.interrupted(folder)
+    repository = engine.around(folder)
+    stopped = repository if repository and transaction.is_open(repository.state) else None
     if stopped and not options["yes"]:
         click.echo(INTERRUPTED)
         return 1

@@ -26,10 +26,14 @@ class GitError(FailedError):
     """git failed; the message is its first line, without credentials."""
 
 
-def git(folder: Path, *arguments: str | Path, stdin: str | None = None) -> str:
-    """Run git in `folder` and return what it prints, without the last line end. Raises GitError."""
+def git(folder: Path, *arguments: str | Path, stdin: str | None = None, index: Path | None = None) -> str:
+    """Run git in `folder` and return what it prints, without the last line end. Raises GitError.
+
+    With `index`, that file stands for the repository's index, which stays as it is.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in OF_A_CALLING_GIT}
     environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+    environment |= {"GIT_INDEX_FILE": str(index)} if index else {}
     done = subprocess.run(  # noqa: S603 - no shell, and what comes from a service is never an option
         ["git", "-C", folder, *arguments],  # noqa: S607 - the user's git
         input=stdin,

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
@@ -81,6 +82,7 @@ class _Planning:
             for old, new in followed(moved, service).items()
             if old not in render.service.manifest and new in render.service.manifest
         }
+        self.file = cache(service.file)
         self.after: dict[str, File | None] = {}
         self.decisions: list[Decision] = []
 
@@ -93,7 +95,7 @@ class _Planning:
         new = self.render.files[path]
         self.after[path] = new
         source = self.came_from.get(path, path)
-        here, was = self.service.file(source), self.service.manifest.get(source)
+        here, was = self.file(source), self.service.manifest.get(source)
         if was is None and (here is None or here == new):
             return
         if here is None:
@@ -105,15 +107,15 @@ class _Planning:
 
     def seeded(self, path: str) -> None:
         source = self.came_from.get(path)
-        if self.service.file(path) is None and source:
-            self.after[path] = self.service.file(source)
-        elif self.service.file(path) is None and path not in self.service.manifest:
+        if self.file(path) is None and source:
+            self.after[path] = self.file(source)
+        elif self.file(path) is None and path not in self.service.manifest:
             self.after[path] = self.render.files[path]
 
     def merged(self, path: str) -> None:
         new = self.render.files[path]
         source = self.came_from.get(path, path)
-        here, was = self.service.file(source), self.service.manifest.get(source)
+        here, was = self.file(source), self.service.manifest.get(source)
         if here and was and here.is_executable != bool(was.mode & 0o100):
             new = File(new.content, here.is_executable)
         self.after[path] = new
@@ -121,7 +123,7 @@ class _Planning:
     def retired(self) -> None:
         moved = {old: new for new, old in self.came_from.items()}
         for path, entry in self.service.manifest.items():
-            if path not in self.render.service.manifest and (here := self.service.file(path)):
+            if path not in self.render.service.manifest and (here := self.file(path)):
                 self.retire(path, entry, here, moved.get(path))
 
     def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
@@ -149,7 +151,7 @@ class _Planning:
         self.decisions.append(Decision(outcome, path, note=note, patch=patch(path, here, new) if here else ""))
 
     def changes(self) -> list[Change]:
-        found = [Change(path, self.service.file(path), after) for path, after in sorted(self.after.items())]
+        found = [Change(path, self.file(path), after) for path, after in sorted(self.after.items())]
         changes = [change for change in found if change.before != change.after]
         gone = {change.path for change in changes if change.after is None}
         for change in changes:
@@ -171,10 +173,11 @@ class _Planning:
                 )
         for inside in (root / path).rglob("*") if (root / path).is_dir() else ():
             name = inside.relative_to(root).as_posix()
-            if name not in gone and (inside.is_symlink() or not inside.is_dir()):
+            is_folder = inside.is_dir() and not inside.is_symlink()
+            if name not in gone and not (is_folder and any(inside.iterdir())):
                 raise RefusedError(
-                    f"{path} is a folder with files of yours ({name}), and a file in the template. Move it away: "
-                    f"git mv {path} ..."
+                    f"{path} is a folder, and a file in the template. Move what is yours in it away, as {name}: "
+                    f"git mv {name} ..."
                 )
 
 
@@ -195,7 +198,7 @@ def refuse_broken(changes: Iterable[Change]) -> None:
         reader = read.get(PurePosixPath(change.path).suffix)
         if reader and change.after:
             try:
-                reader(change.after.content.decode())
+                reader(change.after.content.decode("utf-8-sig"))
             except (ValueError, SyntaxError) as error:
                 raise FailedError(f"{change.path} would not parse ({error}); nothing was changed.") from error
 

@@ -1,55 +1,111 @@
-"""Render the template for a service in a scratch folder, through scaraplate, which merges there."""
+"""Render the template for a service in a scratch folder, through scaraplate, which merges there.
+
+What scaraplate and cookiecutter do slowly, or once more for each service, is replaced while they run;
+tests/test_render.py notices when a new release of theirs no longer asks for what is replaced.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib
 import io
 import json
 import runpy
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
 
 import click
+import yaml
 from jinja2 import Environment
 
 from twelvefold.decisions import collected
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import Render
-from twelvefold.service import ANSWERS, APPLIED, Service, read_file
-from twelvefold.template import Template
+from twelvefold.service import ANSWERS, APPLIED, File, Service
+from twelvefold.template import SAFE_LOADER, Template
 
-# Imported by what we import, slow, and not used by a rollup.
-UNUSED = ("requests", "pkg_resources")
+if TYPE_CHECKING:
+    from scaraplate.template import TemplateMeta
 
-_compilations: dict[tuple[object, ...], CodeType] = {}
+# Imported by scaraplate and cookiecutter, slow, and called by nothing that a rollup needs.
+UNUSED = ("arrow", "pkg_resources", "requests")
+
+
+@dataclass(slots=True)
+class Checkout:
+    """A template's files in a folder, and what Jinja made of them."""
+
+    template: Template
+    folder: Path
+    compiled: dict[tuple[object, ...], CodeType] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Checkouts:
+    scratch: Path
+    made: dict[tuple[Path, str], Checkout] = field(default_factory=dict)
+
+    def of(self, template: Template) -> Checkout:
+        key = (template.repository, template.commit)
+        if key not in self.made:
+            folder = self.scratch / str(len(self.made)) / "template"
+            folder.mkdir(parents=True)
+            template.checkout(folder)
+            self.made[key] = Checkout(template, folder)
+        return self.made[key]
+
+
+_checkouts: _Checkouts | None = None
 
 
 @contextlib.contextmanager
-def checked_out(template: Template) -> Iterator[Path]:
-    """The template's files in a folder of their own, until the end of the context."""
-    with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder:
-        yield template.checkout(Path(folder) / "template")
+def keeping_checkouts() -> Iterator[None]:
+    """Check each template out once, until the end of the context: for many services one after the other."""
+    global _checkouts
+    if _checkouts is not None:
+        yield
+        return
+    with _scratch() as folder:
+        _checkouts = _Checkouts(folder)
+        try:
+            yield
+        finally:
+            _checkouts = None
 
 
-def render(template: Path, service: Service, answers: Mapping[str, str | bool], shared: Mapping[str, str]) -> Render:
-    """Roll the template in the folder `template` up onto a copy of what `service` shares with it, with `answers`.
+def render(
+    template: Template, service: Service, answers: Mapping[str, str | bool], shared: Mapping[str, str]
+) -> Render:
+    """Roll the template up onto a copy of what `service` shares with it, with `answers`.
 
     `shared` maps the path of each merged file to the one that the service has it at. Raises RefusedError with
     cookiecutter's complaint.
     """
     slug = str(answers.get("project_slug") or service.root.name)
-    with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder, collected() as decisions:
-        scratch = Path(folder) / slug
+    with keeping_checkouts(), _scratch() as folder, collected() as decisions:
+        assert _checkouts is not None  # noqa: S101 - the context made them
+        scratch = folder / slug
         _write(scratch / ANSWERS, json.dumps(dict(answers), ensure_ascii=False).encode())
         _copy(service, shared, scratch)
-        _run_scaraplate(template, scratch)
+        _run_scaraplate(_checkouts.of(template), scratch)
         paths = [path.relative_to(scratch).as_posix() for path in scratch.rglob("*") if path.is_file()]
-        files = {path: file for path in sorted(paths) if (file := read_file(scratch, path))}
+        files = {path: _file(scratch / path) for path in sorted(paths)}
         return Render(files, Service.open(scratch), list(decisions))
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder:
+        yield Path(folder)
+
+
+def _file(path: Path) -> File:
+    return File(path.read_bytes(), bool(path.stat().st_mode & 0o100))
 
 
 def _copy(service: Service, shared: Mapping[str, str], scratch: Path) -> None:
@@ -64,21 +120,12 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _run_scaraplate(template: Path, scratch: Path) -> None:
-    _import_lazily()
-    from cookiecutter import hooks
-    from cookiecutter.environment import StrictEnvironment
-    from scaraplate.rollup import rollup
-
-    said = io.StringIO()
+def _run_scaraplate(checkout: Checkout, scratch: Path) -> None:
+    with _without_unused():
+        from scaraplate.rollup import rollup
     try:
-        with (
-            contextlib.redirect_stdout(said),
-            imports_apart(template),
-            _replaced(hooks, "run_script", _run_hook),
-            _replaced(StrictEnvironment, "compile", _compiled),
-        ):
-            rollup(template, scratch, no_input=True)
+        with contextlib.redirect_stdout(io.StringIO()), quick(checkout):
+            rollup(checkout.folder, scratch, no_input=True)
     except click.ClickException:
         raise
     except OSError as error:
@@ -97,6 +144,27 @@ def _unusable(error: Exception) -> RefusedError:
     return RefusedError(f"The template cannot be rendered: {' '.join(reason.split())}")
 
 
+@contextlib.contextmanager
+def quick(checkout: Checkout) -> Iterator[None]:
+    """Inside, scaraplate and cookiecutter render `checkout` in this process, and do nothing twice."""
+    with imports_apart(checkout.folder), contextlib.ExitStack() as stack:
+        for owner, name, value in replacements(checkout):
+            stack.enter_context(_replaced(owner, name, value))
+        yield
+
+
+def replacements(checkout: Checkout) -> list[tuple[object, str, object]]:
+    """What is replaced while scaraplate runs: triples of a module or class, a name in it, and the replacement."""
+    hooks = importlib.import_module("cookiecutter.hooks")
+    scaraplate = importlib.import_module("scaraplate.rollup")
+    return [
+        (hooks, "run_script", _run_hook),
+        (Environment, "compile", _compiling(checkout)),
+        (scaraplate, "get_template_meta_from_git", _knowing(checkout.template)),
+        (yaml, "safe_load", _safe_load),
+    ]
+
+
 def _run_hook(script: str, cwd: Path | str = ".") -> None:
     """As cookiecutter's run_script, without a Python of its own for each hook: that would be half of a rollup."""
     from cookiecutter.exceptions import FailedHookException
@@ -109,14 +177,45 @@ def _run_hook(script: str, cwd: Path | str = ".") -> None:
             raise FailedHookException(str(error.code)) from error
 
 
-def _compiled(environment: Environment, source: str, name: str | None = None, filename: str | None = None) -> CodeType:
-    """As Jinja's compile, remembered: all services of a fleet render the same files."""
-    syntax = (environment.variable_start_string, environment.block_start_string, environment.comment_start_string)
-    spacing = (environment.trim_blocks, environment.lstrip_blocks, environment.keep_trailing_newline)
-    key = (source, name, *syntax, *spacing)
-    if key not in _compilations:
-        _compilations[key] = Environment.compile(environment, source, name, filename)
-    return _compilations[key]
+def _compiling(checkout: Checkout) -> Callable[..., Any]:
+    """Jinja's compile, which remembers: all services of a fleet render the same files.
+
+    What it makes depends on the template's extensions too, so that no other template may use it.
+    """
+    compile_ = Environment.compile
+
+    def compiled(environment: Environment, source: Any, *arguments: Any, **options: Any) -> Any:
+        syntax = (environment.variable_start_string, environment.block_start_string, environment.comment_start_string)
+        spacing = (environment.trim_blocks, environment.lstrip_blocks, environment.keep_trailing_newline)
+        key = (source, type(environment), *syntax, *spacing, *arguments, *sorted(options.items()))
+        if key not in checkout.compiled:
+            checkout.compiled[key] = compile_(environment, source, *arguments, **options)
+        return checkout.compiled[key]
+
+    return compiled
+
+
+def _knowing(template: Template) -> Callable[..., TemplateMeta]:
+    """scaraplate's get_template_meta_from_git, which would ask git four times for what we know."""
+    from scaraplate.gitremotes import GitRemote, make_git_remote
+    from scaraplate.template import TemplateMeta
+
+    def meta(_: Path, *, git_remote_type: type[GitRemote] | None = None) -> TemplateMeta:
+        remote = make_git_remote(template.url, git_remote_type=git_remote_type)
+        return TemplateMeta(
+            git_project_url=remote.project_url(),
+            commit_hash=template.commit,
+            commit_url=remote.commit_url(template.commit),
+            is_git_dirty=False,
+            head_ref=None,
+        )
+
+    return meta
+
+
+def _safe_load(stream: Any) -> Any:
+    """PyYAML's safe_load, by its parser in C where there is one."""
+    return yaml.load(stream, Loader=SAFE_LOADER)  # noqa: S506 - it is a safe one
 
 
 @contextlib.contextmanager
@@ -144,11 +243,26 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, original)
 
 
-def _import_lazily() -> None:
-    for name in UNUSED:
-        spec = importlib.util.find_spec(name) if name not in sys.modules else None
-        if spec and spec.loader:
-            spec.loader = importlib.util.LazyLoader(spec.loader)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
-            spec.loader.exec_module(module)
+class _Later(ModuleType):
+    """A module of functions, each of which imports the real one when it is called."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            return getattr(importlib.import_module(self.__name__), name)(*arguments, **options)
+
+        return call
+
+
+@contextlib.contextmanager
+def _without_unused() -> Iterator[None]:
+    """Hand stand-ins for UNUSED to what is imported inside; importlib's LazyLoader imports at the second `import`."""
+    stand_ins = {name: _Later(name) for name in UNUSED if name not in sys.modules}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]

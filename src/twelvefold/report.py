@@ -11,7 +11,7 @@ from typing import Any
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import MEMORY, File
+from twelvefold.service import File, is_memory
 from twelvefold.transaction import Change
 
 
@@ -67,11 +67,6 @@ class Report:
 
     def _asks(self) -> str:
         return f"{_many(len(self.open), 'decision')} to look at." if self.open else ""
-
-
-def is_memory(path: str) -> bool:
-    """Whether the path is the rollup's own."""
-    return path.startswith(f"{MEMORY}/")
 
 
 def change_word(change: Change) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from twelvefold import template as templates
-from twelvefold import transaction
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
@@ -50,10 +49,13 @@ class Rollup:
     plan: Plan
 
 
-def prepare(request: Request) -> Rollup:
-    """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service."""
+def prepare(request: Request, repository: Repository | None = None) -> Rollup:
+    """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service.
+
+    `repository` is the one around the service, for who has it already.
+    """
     service = Service.open(request.service)
-    repository = Repository.around(service.root)
+    repository = repository or Repository.around(service.root)
     template = find_template(service, request)
     version = str(template.questions().get("_template_version", template.ref))
     if not request.may_downgrade:
@@ -104,13 +106,12 @@ def plan_for(
         if remembered:
             return plan(service, remembered, {})
     refuse_untrusted(template.url, is_named=is_named)
-    refuse_other_paths(answers.answers, template.questions_in_paths())
     from twelvefold import render
 
     moved = Migrations.load(rules).moved(service.answers)
+    refuse_other_paths(answers.answers, template.questions_in_paths())
     now = {new: old for old, new in followed(moved, service).items()}
-    with render.checked_out(template) as folder:
-        rendered = render.render(folder, service, answers.answers, {path: now.get(path, path) for path in files})
+    rendered = render.render(template, service, answers.answers, {path: now.get(path, path) for path in files})
     planned = plan(service, rendered, moved)
     planned.notes += answers.notes
     return planned
@@ -162,8 +163,8 @@ def refuse_other_paths(answers: Mapping[str, str | bool], questions: Iterable[st
         if not is_name or len(answer.encode()) > LONGEST_NAME or (question == "project_slug" and not answer):
             shown = answer if len(answer) <= LONGEST_NAME else f"{answer[:40]}..."
             raise RefusedError(
-                f"{question} = {shown!r} cannot name a file or folder. Type another, without /, of {LONGEST_NAME} bytes "
-                f"at most: --answer {question}=..."
+                f"{question} = {shown!r} cannot name a file or folder. Type another, without / and of at most "
+                f"{LONGEST_NAME} bytes: --answer {question}=..."
             )
 
 
@@ -176,13 +177,12 @@ class LastSteps:
     branch: str | None = None
 
 
-def interrupted(folder: Path) -> Repository | None:
-    """The repository of the service in `folder`, if an update of it was interrupted."""
+def around(folder: Path) -> Repository | None:
+    """The repository around the service in `folder`; None if there is none, which who opens the service says better."""
     try:
-        repository = Repository.around(folder.resolve())
-    except RefusedError:  # whoever opens the service says it better
+        return Repository.around(folder.resolve())
+    except RefusedError:
         return None
-    return repository if transaction.is_open(repository.state) else None
 
 
 def refuse_other_branch(repository: Repository, last: LastSteps) -> None:

@@ -179,6 +179,11 @@ def _entry(path: str, entry: Any) -> Entry:
         raise RefusedError(f"{MANIFEST} is damaged at {path}. Restore it: git checkout -- {MANIFEST}") from error
 
 
+def is_memory(path: str) -> bool:
+    """Whether the path is the rollup's own."""
+    return path.startswith(f"{MEMORY}/")
+
+
 def refuse_outside(path: str) -> None:
     """Raise RefusedError if `path` leads out of a service, or into git's own folder."""
     parts = path.split("/")
@@ -216,18 +221,20 @@ class Repository:
 
     def changes(self) -> list[str]:
         """What git calls changed, or not known to it, below the service."""
-        listed = git(self.service, "status", "--porcelain", "--untracked-files=normal", "-z", "--no-renames", "--", ".")
-        return [entry[3:] for entry in listed.split("\0") if entry]
+        return self._status()[1]
+
+    def _status(self) -> tuple[str, list[str]]:
+        options = ("--porcelain", "--branch", "--untracked-files=normal", "-z", "--no-renames")
+        branch, *listed = git(self.service, "status", *options, "--", ".").split("\0")
+        return branch, [entry[3:] for entry in listed if entry]
 
     def refuse_changes(self) -> None:
         """Raise RefusedError if there is anything that is not committed, or no commit at all."""
-        try:
-            git(self.service, "rev-parse", "--verify", "--quiet", "HEAD")
-        except GitError as error:
+        branch, changes = self._status()
+        if branch.startswith("## No commits yet"):
             raise RefusedError(
                 "The repository has no commit yet, so that nothing could be undone: git add -A && git commit"
-            ) from error
-        changes = self.changes()
+            )
         if changes:
             more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
             raise RefusedError(

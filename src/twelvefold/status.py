@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twelvefold import template as templates
+from twelvefold import transaction
 from twelvefold.decisions import Decision, Outcome, shown
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.ownership import merged_files
-from twelvefold.rollup import interrupted, is_as_rendered, render_from_memory
+from twelvefold.rollup import around, is_as_rendered, render_from_memory
 from twelvefold.service import MEMORY, Entry, File, Service
 from twelvefold.strategies.files import FileRule
 from twelvefold.template import NoReleaseError, Template
@@ -76,7 +77,8 @@ class Status:
 
 def status_of(folder: Path, url: str | None) -> Status:
     """Find out where the service in `folder` stands. Raises RefusedError if there is none."""
-    was_interrupted = interrupted(folder) is not None
+    repository = around(folder)
+    was_interrupted = repository is not None and transaction.is_open(repository.state)
     try:
         service = Service.open(folder)
     except RefusedError:

@@ -8,6 +8,7 @@ after the files (the lock, the commit, the report), so that a kill there loses n
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import MEMORY, File, read_file, refuse_links, refuse_outside
+from twelvefold.service import File, is_memory, read_file, refuse_links, refuse_outside
 
 JOURNAL = "journal.json"
 STAGED = "staged"
@@ -46,7 +47,7 @@ class Step:
     @property
     def order(self) -> tuple[bool, bool]:
         """Files go before folders of their name come; memory is last, or what it knows could be lost with a journal."""
-        return self.after is not None, self.path.startswith(f"{MEMORY}/")
+        return self.after is not None, is_memory(self.path)
 
 
 def apply(changes: Sequence[Change], root: Path, state: Path, remember: Mapping[str, Any] | None = None) -> None:
@@ -66,7 +67,8 @@ def apply(changes: Sequence[Change], root: Path, state: Path, remember: Mapping[
     try:
         _stage(steps, changes, state, remember or {})
     except OSError as error:
-        shutil.rmtree(state, ignore_errors=True)  # what is left of it is cleared away by the next update
+        with contextlib.suppress(OSError):  # what is left of it is cleared away by the next update
+            close(state)
         raise FailedError(f"Nothing was changed: {error.filename or state}: {error.strerror}.") from error
     resume(root, state)
 
@@ -105,10 +107,9 @@ def resume(root: Path, state: Path) -> None:
 
 
 def close(state: Path) -> None:
-    """The update is over: remove the journal first, then what was staged."""
+    """Remove the journal first, then what was staged; what of that cannot be removed goes the next time."""
     (state / JOURNAL).unlink(missing_ok=True)
-    if state.exists():
-        shutil.rmtree(state)
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def _stage(steps: Sequence[Step], changes: Iterable[Change], state: Path, remember: Mapping[str, Any]) -> None:
@@ -176,9 +177,9 @@ def _refuse_edits(steps: Iterable[Step], root: Path, state: Path) -> None:
     for step in steps:
         found = _found(root, step.path)
         if found not in {None, step.before, step.after}:
-            path = shlex.quote(str(root / step.path))
+            path, aside = (shlex.quote(str(root / name)) for name in (step.path, f"{Path(step.path).name}.mine"))
             raise RefusedError(
-                f"{step.path} was changed after an update was interrupted. Move it away (mv {path} {path}.mine), run "
+                f"{step.path} was changed after an update was interrupted. Move it away (mv -i {path} {aside}), run "
                 f"the same command again, and put your change back. {_give_up(root, state)}"
             )
         if found != step.after and step.after is not None and _found(state, f"{STAGED}/{step.number}") != step.after:

@@ -219,9 +219,10 @@ def test_what_is_inserted_and_deleted_again_leaves_the_same_bytes(text: str, key
 
 @given(TEXTS, RANDOMS)
 def test_the_comments_of_the_team_survive(base: str, chance: random.Random) -> None:
-    lines = base.splitlines(True)  # in arrays within inline tables there is no other line to keep them on
+    lines = base.splitlines(True)  # in values within values on one line nothing can hold them
     service = "".join(f"# team {number}\n{line}" for number, line in enumerate(lines))
-    if "{" not in base and says(service) and same(FORMAT.load(service), FORMAT.load(base)):
+    nested = "{" in base or any(line.count("[") > 1 and "[[" not in line for line in lines)
+    if not nested and says(service) and same(FORMAT.load(service), FORMAT.load(base)):
         template = edited(base, chance)
         assert comments(merged_exactly(base, template, service)) >= comments(service)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from .access import Answered, Write, through_logging
 from .metrics import Metrics
@@ -40,7 +41,18 @@ class Accounts:
         answered, self._answered = self._answered, []
         if not answered:
             return
-        observe = self._metrics.observe
-        for ids, method, _, _, route, status, seconds, size, _ in answered:
-            observe(method, route, status, seconds, size, ids.trace_id if ids.sampled else None)
+        self._count(answered)
         self._access_log(answered)
+
+    def _count(self, answered: Sequence[Answered]) -> None:
+        alike: dict[tuple[str, str, int], tuple[list[float], list[int]]] = {}
+        for ids, method, _, _, route, status, seconds, size, _ in answered:
+            if ids.sampled:
+                self._metrics.observe(method, route, status, seconds, size, ids.trace_id)
+                continue
+            kind = (method, route, status)
+            durations, sizes = alike.get(kind) or alike.setdefault(kind, ([], []))
+            durations.append(seconds)
+            sizes.append(size)
+        for (method, route, status), (durations, sizes) in alike.items():
+            self._metrics.observe_alike(method, route, status, durations, sizes)

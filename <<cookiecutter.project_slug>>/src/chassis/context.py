@@ -44,6 +44,12 @@ def new(request_id: str | None, traceparent: str | None) -> Ids:
     return Ids(request_id, trace_id, _random()[16:], bool(int(parent[3], 16) & 1), parent[2])
 
 
+def fresh() -> Ids:
+    """The ids of a request that came without any."""
+    trace_id = _random()
+    return Ids(trace_id, trace_id, trace_id[16:])
+
+
 def request_id() -> str | None:
     """The id of the request that is being answered, if one is."""
     ids = current.get()
@@ -54,10 +60,9 @@ def _supply() -> Iterator[str]:
     # A slice of a long random text is the cheapest id there is.
     while True:
         digits = os.urandom(8192).hex()
-        for start in range(0, len(digits), 32):
-            drawn = digits[start : start + 32]
-            if drawn[:16] != _ZEROS and drawn[16:] != _ZEROS:  # which no id may be
-                yield drawn
+        if _ZEROS not in digits:  # which no id may be
+            for start in range(0, len(digits), 32):
+                yield digits[start : start + 32]
 
 
 def _renew() -> None:

@@ -6,14 +6,15 @@ One, because each layer of middleware costs as much again as most of what it doe
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import context, errors
+from .access import Answered
 from .accounts import Accounts
+from .exchange import KEY, Exchange
 from .metrics import Metrics
 from .security import StaticHeaders
 
@@ -34,63 +35,44 @@ class Edge:
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-        elif self._tracing is None:
-            await self._answer(scope, receive, send, _ids(scope))
-        else:
-            await self._answer_traced(scope, receive, send, self._tracing)
-
-    async def _answer_traced(self, scope: Scope, receive: Receive, send: Send, tracing: Tracing) -> None:
-        ids = _ids(scope)
+        received = dict(scope["headers"])
+        ids, tracing = _ids(received), self._tracing
         outer = context.current.set(ids)
-        ids, span, token = tracing.begin(scope, ids)
         root_path = scope.get("root_path", "")
-        status = errors.CLIENT_LEFT
-        try:
-            status = await self._answer(scope, receive, send, ids)
-        finally:
-            tracing.end(span, token, method=scope["method"], route=route_template(scope, root_path), status=status)
-            context.current.reset(outer)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, ids: context.Ids) -> int:
-        token = context.current.set(ids)
-        root_path = scope.get("root_path", "")
-        status = size = 0
-
-        # Not `async`: it hands on the awaitable it got, where a coroutine of its own would be made for each message.
-        def send_on(message: Message) -> Awaitable[None]:
-            nonlocal status, size
-            if message["type"] == "http.response.body":
-                size += len(message.get("body", b""))
-            elif message["type"] == "http.response.start":
-                status = message["status"]
-                headers = self._headers.added_to(message.get("headers", ()))
-                headers.append((b"x-request-id", ids[0].encode()))
-                message["headers"] = headers
-            return send(message)
-
+        if tracing:
+            ids, span, token = tracing.begin(scope, ids)
+        exchange = Exchange(received, receive, send, self._headers, ids.request_id)
+        scope[KEY] = exchange
         self._metrics.in_flight += 1
         started = time.perf_counter()
         try:
-            await self._app(scope, receive, send_on)
+            await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            await errors.last_resort(error, started=status > 0, scope=scope, receive=receive, send=send_on)
+            began = exchange.status > 0
+            await errors.last_resort(error, started=began, scope=scope, receive=receive, send=exchange.send)
         finally:
             seconds = time.perf_counter() - started
             self._metrics.in_flight -= 1
-            status = status or errors.CLIENT_LEFT
-            method, client = scope["method"], scope.get("client")
+            status = exchange.status or errors.CLIENT_LEFT
             route = route_template(scope, root_path)
-            address = client[0] if client else None
-            self._accounts.add((ids, method, scope["path"], address, route, status, seconds, size, time.time()))
-            context.current.reset(token)
-        return status
+            self._accounts.add(_answered(scope, ids, route, status, seconds, exchange.size))
+            if tracing:
+                tracing.end(span, token, method=scope["method"], route=route, status=status)
+            context.current.reset(outer)
+            # The server's `send` leads to the scope: with this in it, only the garbage collector could free a request.
+            scope.pop(KEY, None)
 
 
-def _ids(scope: Scope) -> context.Ids:
-    headers = dict(scope["headers"])
-    request_id, traceparent = headers.get(b"x-request-id"), headers.get(b"traceparent")
+def _answered(scope: Scope, ids: context.Ids, route: str, status: int, seconds: float, size: int) -> Answered:
+    client = scope.get("client")
+    address = client[0] if client else None
+    return ids, scope["method"], scope["path"], address, route, status, seconds, size, time.time()
+
+
+def _ids(received: dict[bytes, bytes]) -> context.Ids:
+    request_id, traceparent = received.get(b"x-request-id"), received.get(b"traceparent")
+    if request_id is None and traceparent is None:
+        return context.fresh()
     return context.new(
         request_id.decode("latin-1") if request_id else None, traceparent.decode("latin-1") if traceparent else None
     )

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import ProblemResponse
+from .exchange import Exchange, exchange_of
 
 # What is left of a body that is too large is not worth reading.
 CLOSE = {"connection": "close"}
@@ -59,15 +60,15 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            for name, value in scope["headers"]:
-                # The server sees to it that a body is no longer than its Content-Length.
-                if name == b"content-length":
-                    response = self._refusal(scope, value)
-                    if response:
-                        await response(scope, receive, send)
-                        return
-                elif name == b"transfer-encoding":
-                    receive = self._counting(scope, receive)
+            received = exchange_of(scope).received
+            length = received.get(b"content-length")
+            # The server sees to it that there is one at most, and that a body is no longer than it says.
+            response = self._refusal(scope, length) if length is not None else None
+            if response:
+                await response(scope, receive, send)
+                return
+            if b"transfer-encoding" in received:
+                receive = self._counting(scope, receive)
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, length: bytes) -> ProblemResponse | None:
@@ -109,13 +110,15 @@ class TimeLimit:
     endpoint runs in a thread, which nothing can stop: its client is answered in time, the thread runs to its end.
     """
 
-    # One timer looks after all requests: asyncio.timeout, with a timer each, costs a tenth of a small request.
+    # One timer looks after all requests: asyncio.timeout, with a timer each, costs a tenth of a small request. And
+    # only when a time is over is asked whether the response has begun.
 
     def __init__(self, app: ASGIApp, *, seconds: PathValues) -> None:
         self._app = app
         self._seconds = seconds
         self._tick = min(max(seconds.least() / 10, 0.005), 0.5)
-        self._running: set[_Run] = set()
+        self._running: dict[asyncio.Task[object], tuple[float, Exchange]] = {}
+        self._expired: dict[asyncio.Task[object], bool] = {}
         self._watched: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,17 +126,23 @@ class TimeLimit:
         if not seconds:
             await self._app(scope, receive, send)
             return
-        run = _Run(receive, send, seconds, self._running)
+        task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment] # an application has one
+        cancelling = task.cancelling()
+        self._running[task] = (time.monotonic() + seconds, exchange_of(scope))
         self._watch()
+        awaited_client: bool | None = None
         try:
-            await self._app(scope, run.receive, run.send)
+            await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            if not run.is_ours():
+            # Ours, unless somebody else cancels besides (as in asyncio.timeout).
+            if task in self._running or task.cancelling() - 1 > cancelling:
                 raise
         finally:
-            run.end()
-        if run.expired and not run.started:
-            await _late(scope, seconds, run.awaited_client)(scope, receive, send)
+            if self._running.pop(task, None) is None:
+                awaited_client = self._expired.pop(task)
+                task.uncancel()
+        if awaited_client is not None and not exchange_of(scope).status:
+            await _late(scope, seconds, awaited_client)(scope, receive, send)
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -143,67 +152,17 @@ class TimeLimit:
 
     def _sweep(self) -> None:
         now = time.monotonic()
-        for run in [run for run in self._running if run.deadline <= now]:
-            run.expire()
+        for task, (deadline, exchange) in list(self._running.items()):
+            if deadline <= now and not exchange.status:
+                self._expire(task, exchange)
         self._watched = None
         if self._running:
             self._watch()
 
-
-class _Run:
-    """One request that is worked on; in `running` until its response begins or its time is over."""
-
-    __slots__ = (
-        "_cancelling",
-        "_complete",
-        "_receive",
-        "_running",
-        "_send",
-        "_task",
-        "awaited_client",
-        "deadline",
-        "expired",
-        "started",
-    )
-
-    def __init__(self, receive: Receive, send: Send, seconds: float, running: set[_Run]) -> None:
-        self._receive, self._send = receive, send
-        self.started = self.expired = self.awaited_client = self._complete = False
-        self._task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment] # an application has one
-        self._cancelling = self._task.cancelling()
-        self._running = running
-        self.deadline = time.monotonic() + seconds
-        running.add(self)
-
-    async def receive(self) -> Message:
-        try:
-            message = await self._receive()
-        except asyncio.CancelledError:
-            # Starlette cancels this too, when it looks whether the client is still there.
-            self.awaited_client = self.expired and not self._complete
-            raise
-        self._complete = not message.get("more_body", False)
-        return message
-
-    def send(self, message: Message) -> Awaitable[None]:
-        if not self.started:
-            self.started = True
-            self._running.discard(self)
-        return self._send(message)
-
-    def expire(self) -> None:
-        self._running.discard(self)
-        self.expired = True
-        self._task.cancel()
-
-    def is_ours(self) -> bool:
-        """Whether the request was cancelled by its deadline, and by nobody else besides (as in asyncio.timeout)."""
-        return self.expired and self._task.cancelling() - 1 <= self._cancelling
-
-    def end(self) -> None:
-        self._running.discard(self)
-        if self.expired:
-            self._task.uncancel()
+    def _expire(self, task: asyncio.Task[object], exchange: Exchange) -> None:
+        del self._running[task]
+        self._expired[task] = exchange.awaits_body
+        task.cancel()
 
 
 def _late(scope: Scope, seconds: float, awaits_client: bool) -> ProblemResponse:

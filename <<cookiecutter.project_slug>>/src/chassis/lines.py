@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import msgspec
@@ -107,19 +108,19 @@ def visible(text: str) -> str:
 
 def timestamp(seconds: float) -> str:
     """`seconds` since the epoch as RFC 3339 in UTC, with milliseconds."""
-    whole, milliseconds = divmod(int(seconds * 1000), 1000)
-    return f"{_second(whole)}{milliseconds:03d}Z"
+    return _timestamp(int(seconds * 1000))
 
 
-def _second(whole: int) -> str:
-    # Formatted once a second: it is the dearest part of a line.
-    global _formatted
-    if _formatted[0] != whole:
-        _formatted = (whole, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole)))
-    return _formatted[1]
+# A busy millisecond has several lines, and a second many: formatting it is the dearest part of a line.
+@lru_cache(maxsize=16)
+def _timestamp(milliseconds: int) -> str:
+    second, rest = divmod(milliseconds, 1000)
+    return f"{_second(second)}{rest:03d}Z"
 
 
-_formatted = (0, "1970-01-01T00:00:00.")
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
 
 
 def encode(event: dict[str, Any]) -> bytes:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .errors import MEDIA_TYPE, UNTYPED, ProblemError, member_types, phrase
+from .errors import MEDIA_TYPE, UNTYPED, ProblemError, failure, member_types, phrase
+from .exchange import KEY, exchange_of
 
 SCHEMAS = "#/components/schemas/"
 FASTAPIS_OWN = SCHEMAS + "HTTPValidationError"
+# Layers of FastAPI's that every request pays for, and whose work `Api`, the edge and the limits do. By name, because
+# some cannot be imported from a public place; one with another name is merely kept.
+SUPERFLUOUS = frozenset({"ServerErrorMiddleware", "ExceptionTelemetryMiddleware", "AppBodyLimitMiddleware"})
 
 
 class Problem(BaseModel):
@@ -97,6 +101,27 @@ class PlainRoute(Route):
 
 class Api(FastAPI):
     """FastAPI, whose OpenAPI document tells of problems where FastAPI's own would tell of its validation errors."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if KEY not in scope:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        try:
+            await self.middleware_stack(scope, receive, send)
+        except Exception:
+            # Here and not at the edge, so that what stands between can add its headers to this answer too.
+            if not exchange_of(scope).status:
+                await failure(scope)(scope, receive, send)
+            raise
+
+    def build_middleware_stack(self) -> ASGIApp:
+        outermost: Any = super().build_middleware_stack()
+        while type(outermost).__name__ in SUPERFLUOUS:
+            outermost = outermost.app
+        return cast("ASGIApp", outermost)
 
     def add_route(
         self,

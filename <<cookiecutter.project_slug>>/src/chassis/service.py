@@ -97,14 +97,15 @@ class Service:
         self.tracing = tracing.configured(service=settings.name, version=release, environment=settings.environment)
         accounts = Accounts(metrics=self.metrics, access_log=access.writer(settings, version=release))
         self.metrics.settle = accounts.settle
+        app = stack(self.api(settings), settings, rate_limit_key=self.rate_limit_key)
         edge = Edge(
-            stack(self.api(settings), settings, rate_limit_key=self.rate_limit_key),
+            app,
             metrics=self.metrics,
             headers=StaticHeaders(headers(settings)),
             accounts=accounts,
             tracing=self.tracing,
         )
-        return _Front(edge, self.routes(settings))
+        return _Front(app, edge, self.routes(settings))
 
     def load(self) -> Settings:
         """Read the settings of this process. Raises SettingsError."""
@@ -124,8 +125,8 @@ class Service:
             docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json" if settings.docs else None,
-            # FastAPI traces by itself as soon as a library sets a global provider.
-            telemetry={"tracing": False, "metrics": False},
+            # FastAPI traces, and logs what exceptions say, by itself as soon as a library sets a global provider.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
         )
         handle(api)
         for router in self.routers:
@@ -190,18 +191,21 @@ class Service:
 
 
 class _Front:
-    """Answers the probes and /metrics itself, outside all middleware; hands everything else on."""
+    """Answers the probes and /metrics itself, outside all middleware; hands all other requests to the edge."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[Route]) -> None:
+    def __init__(self, app: ASGIApp, edge: Edge, routes: Sequence[Route]) -> None:
         self._app = app
+        self._edge = edge
         self._routes = {route.path: route for route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] == "http":
+            route = self._routes.get(scope["path"])
+            await (route.handle if route else self._edge)(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-            return
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
-        await (route.handle if route else self._app)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Here and not in the server, so that what goes wrong is told once, and whatever the server.

@@ -9,7 +9,8 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
@@ -71,6 +72,7 @@ class Tracing:
         # Imported once: an import inside a function that every request calls is a part of its cost.
         self._trace, self._context = trace, otel_context
         self._propagator = TraceContextTextMapPropagator()
+        self._silent = _silent()
         exporters = [_exporter(name) for name in _exporter_names(os.environ) or ["otlp"]]
         named = {"service.name": service, "service.version": version, "deployment.environment.name": environment}
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
@@ -87,26 +89,27 @@ class Tracing:
         self._tracer = self._provider.get_tracer("chassis", version)
 
     def begin(self, scope: Scope, ids: Ids) -> tuple[Ids, Span | None, Token[Any]]:
-        """Start the request's span, if it is sampled, and make it the current one. `ids` are the current ones.
+        """Start the request's span, if it is sampled, and make it and its ids the current ones.
 
-        Returns the ids to use from now on, the span, and what `end` must be given.
+        `ids` are the current ones until then. Returns the ids to use from now on, the span, and what `end` must be
+        given.
         """
-        trace = self._trace
-        sampled = self.sampler.decide(ids)
-        state = _state(scope) if ids.parent_id else None
-        if not sampled:
-            # A span that does not record is what keeps the team's own spans from being recorded.
-            silent = trace.NonRecordingSpan(self._span_context(ids, ids.span_id, sampled, state))
-            return ids._replace(sampled=False), None, self._made_current(silent)
-        above = self._context.Context()
+        if not self.sampler.decide(ids):
+            if ids.sampled:
+                ids = ids._replace(sampled=False)
+                context.current.set(ids)
+            silent = self._silent(partial(self._span_context, scope, ids, ids.span_id, sampled=False))
+            return ids, None, self._made_current(silent)
+        trace, above = self._trace, self._context.Context()
         if ids.parent_id:
-            parent = self._span_context(ids, ids.parent_id, sampled, state)
+            parent = self._span_context(scope, ids, ids.parent_id, sampled=True)
             above = trace.set_span_in_context(trace.NonRecordingSpan(parent))
         span = self._tracer.start_span(
             _name(scope["method"]), context=above, kind=trace.SpanKind.SERVER, attributes=_attributes(scope)
         )
-        made = span.get_span_context()
-        return ids._replace(span_id=f"{made.span_id:016x}", sampled=True), span, self._made_current(span)
+        ids = ids._replace(span_id=f"{span.get_span_context().span_id:016x}", sampled=True)
+        context.current.set(ids)
+        return ids, span, self._made_current(span)
 
     def end(self, span: Span | None, token: Token[Any], *, method: str, route: str, status: int) -> None:
         """End the request's span, now that its route and status are known."""
@@ -155,9 +158,10 @@ class Tracing:
     def _made_current(self, span: Span) -> Token[Any]:
         return self._context.attach(self._trace.set_span_in_context(span))
 
-    def _span_context(self, ids: Ids, span_id: str, sampled: bool, state: str | None) -> SpanContext:
-        flags = self._trace.TraceFlags(sampled)
+    def _span_context(self, scope: Scope, ids: Ids, span_id: str, sampled: bool) -> SpanContext:
+        state = _state(scope) if ids.parent_id else None
         states = self._trace.TraceState.from_header([state]) if state else None
+        flags = self._trace.TraceFlags(sampled)
         return self._trace.SpanContext(int(ids.trace_id, 16), int(span_id, 16), True, flags, states)
 
 
@@ -214,6 +218,27 @@ def _id_generator() -> Any:
             return int(ids.trace_id, 16) if ids else super().generate_trace_id()
 
     return TheRequests()
+
+
+def _silent() -> Any:
+    from opentelemetry.trace import NonRecordingSpan
+
+    class Silent(NonRecordingSpan):
+        """Of a request that is not sampled: it keeps the team's own spans from being recorded.
+
+        What it would say of itself is put together when it is asked, which it is in few requests.
+        """
+
+        def __init__(self, make: Callable[[], SpanContext]) -> None:
+            self._make = make
+
+        def get_span_context(self) -> SpanContext:
+            return self._make()
+
+        def __repr__(self) -> str:
+            return f"Silent({self._make()!r})"
+
+    return Silent
 
 
 def _state(scope: Scope) -> str:

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.exchange import KEY, Exchange
+from chassis.security import StaticHeaders
 
 
 def scope(path: str = "/", *, method: str = "GET", headers: Iterable[tuple[bytes, bytes]] = (), **more: Any) -> Scope:
@@ -55,3 +58,16 @@ async def _pieces(body: Iterable[bytes]) -> AsyncIterator[bytes]:
 def header(messages: list[Message], name: bytes) -> bytes | None:
     """The value of a header of the response."""
     return dict(messages[0]["headers"]).get(name)
+
+
+def exchanged(app: ASGIApp) -> ASGIApp:
+    """`app` as the edge calls it: each request with its exchange."""
+
+    async def edge(request: Scope, receive: Receive, send: Send) -> None:
+        if request["type"] != "http":
+            await app(request, receive, send)
+            return
+        exchange = Exchange(dict(request["headers"]), receive, send, StaticHeaders([]), "an-id")
+        await app({**request, KEY: exchange}, exchange.receive, exchange.send)
+
+    return edge

@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import json
 import re
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -80,6 +82,31 @@ async def test_every_answer_bears_one_id_and_each_its_own(app: ASGIApp) -> None:
         assert [name for name, _ in messages[0]["headers"]].count(b"x-request-id") == 1
         ids.append(header(messages, b"x-request-id"))
     assert len(set(ids)) == len(ids)
+
+
+async def test_what_a_request_leaves_needs_no_collector(app: ASGIApp) -> None:
+    class Server:
+        """Holds the scope, as uvicorn's does."""
+
+        def __init__(self) -> None:
+            self.scope = scope("/api/items/1")
+
+        async def receive(self) -> Message:
+            return {"type": "http.request"}
+
+        async def send(self, message: Message) -> None:
+            """Nobody is there."""
+
+    await call(app, scope("/api/items/1"))
+    server = Server()
+    gone = weakref.ref(server)
+    gc.disable()
+    try:
+        await app(server.scope, server.receive, server.send)
+        del server
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_failure_is_answered_logged_once_and_bears_the_id(

@@ -5,13 +5,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from asgi import call, header, scope
+from asgi import call, exchanged, header, scope
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.limits import BodyLimit, ConcurrencyLimit, PathValues, TimeLimit
 
@@ -44,7 +44,11 @@ def test_the_longest_path_wins_and_only_whole_segments_match() -> None:
     assert not PathValues(0, {"/a": 0})
 
 
-body_limited = BodyLimit(reader, most=PathValues(10, {"/uploads": 100, "/any": 0}))
+def time_limited(app: ASGIApp, seconds: float) -> ASGIApp:
+    return exchanged(TimeLimit(app, seconds=PathValues(seconds, {})))
+
+
+body_limited = exchanged(BodyLimit(reader, most=PathValues(10, {"/uploads": 100, "/any": 0})))
 
 
 @pytest.mark.anyio
@@ -136,6 +140,24 @@ def test_a_slow_answer_is_cut_and_what_works_on_it_is_cancelled(serve: Serve) ->
     assert ended == ["slow", "slow"]
 
 
+@pytest.mark.anyio
+async def test_a_request_that_ended_is_forgotten() -> None:
+    async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("instead") from None
+
+    limited = TimeLimit(stubborn, seconds=PathValues(0.01, {}))
+    with pytest.raises(ValueError, match="instead"):
+        await call(exchanged(limited), scope())
+    assert not limited._running
+    assert not limited._expired
+    task = asyncio.current_task()
+    assert task
+    assert not task.cancelling()
+
+
 def test_a_thread_is_answered_in_time(serve: Serve) -> None:
     router = APIRouter()
     release = threading.Event()
@@ -172,7 +194,7 @@ async def test_a_client_that_does_not_send_its_body_gets_408() -> None:
         yield b"x"
         await asyncio.sleep(60)
 
-    messages = await call(TimeLimit(reader, seconds=PathValues(0.05, {})), scope(), body())
+    messages = await call(time_limited(reader, 0.05), scope(), body())
     assert messages[0]["status"] == 408
     assert header(messages, b"connection") == b"close"
 
@@ -187,7 +209,7 @@ async def test_looking_whether_the_client_is_there_makes_no_408() -> None:
         await asyncio.sleep(60)
         yield b""
 
-    messages = await call(TimeLimit(polling, seconds=PathValues(0.05, {})), scope(), body())
+    messages = await call(time_limited(polling, 0.05), scope(), body())
     assert messages[0]["status"] == 504
 
 
@@ -197,7 +219,7 @@ async def test_a_time_out_of_the_applications_own_passes() -> None:
         raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):
-        await call(TimeLimit(failing, seconds=PathValues(5, {})), scope())
+        await call(time_limited(failing, 5), scope())
 
 
 @pytest.mark.anyio
@@ -206,7 +228,7 @@ async def test_a_cancelled_request_stays_cancelled() -> None:
         await asyncio.sleep(60)
 
     before = asyncio.all_tasks()
-    task = asyncio.create_task(call(TimeLimit(hanging, seconds=PathValues(30, {})), scope()))
+    task = asyncio.create_task(call(time_limited(hanging, 30), scope()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -264,8 +286,8 @@ async def test_a_place_is_free_again_after_a_failure() -> None:
 @pytest.mark.parametrize(
     "limit",
     [
-        BodyLimit(ignorer, most=PathValues(1, {})),
-        TimeLimit(ignorer, seconds=PathValues(1, {})),
+        body_limited,
+        time_limited(ignorer, 1),
         ConcurrencyLimit(ignorer, most=1),
     ],
 )

@@ -150,6 +150,25 @@ def test_invented_methods_take_no_memory() -> None:
     assert metrics.requests.labels("OTHER", "unmatched", 405)._value.get() == 1000
 
 
+def test_many_alike_count_as_much_as_each_alone() -> None:
+    each, alike = Metrics(), Metrics()
+    seconds, sizes = [0.0, 0.005, 0.0051, 0.2, 0.3, 99.0, 99.5], [0, 1, 2, 3, 4, 5, 6]
+    for one, size in zip(seconds, sizes, strict=True):
+        each.observe("GET", "/items", 200, one, size)
+    alike.observe_alike("GET", "/items", 200, seconds, sizes)
+    assert values(alike) == values(each)
+
+
+def values(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    """Of all series that tell of requests."""
+    families = [family for family in metrics.registry.collect() if family.name.startswith("http_")]
+    return {
+        (sample.name, *sample.labels.values()): round(sample.value, 9)
+        for family in families
+        for sample in family.samples
+    }
+
+
 def test_exemplars_where_openmetrics_is_asked_for(service: Service, client: TestClient) -> None:
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     service.metrics.observe("GET", "/traced", 200, 0.02, 10, trace_id)
@@ -202,5 +221,5 @@ def nanoseconds(call: Any, *arguments: Any) -> float:
 
 def test_accounting_for_a_request_costs_next_to_nothing() -> None:
     metrics = Metrics()
-    # About 1.5 µs here; resolving the labels anew each time would take ten times that.
+    # Resolving the labels anew each time would take ten times what this does.
     assert nanoseconds(metrics.observe, "GET", "/items/{item}", 200, 0.003, 512, None) < 10_000

@@ -4,9 +4,12 @@ from typing import Any
 import pydantic
 import pytest
 from fastapi import APIRouter
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
 from chassis import ProblemError, problems
+from chassis.openapi import Api
 
 Serve = Callable[..., TestClient]
 PROBLEM = "application/problem+json"
@@ -110,3 +113,28 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def test_the_same_errors_in_two_endpoints_are_one_schema() -> None:
     assert problems(OutOfStockError)[409]["model"] is problems(OutOfStockError)[409]["model"]
+
+
+def test_no_layer_of_fastapi_does_what_the_chassis_does_too() -> None:
+    outermost = Api().build_middleware_stack()
+    assert type(outermost).__name__ == "ExceptionMiddleware"
+
+
+def test_layers_that_somebody_adds_stay_and_so_does_what_is_below() -> None:
+    api = Api(middleware=[Middleware(GZipMiddleware)])
+    outermost = api.build_middleware_stack()
+    assert isinstance(outermost, GZipMiddleware)
+    assert type(outermost.app).__name__ == "ExceptionMiddleware"
+
+
+def test_what_an_exception_says_goes_to_no_provider_of_logs(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("opentelemetry._logs.get_logger_provider", lambda: asked.append("provider"))
+    failing = APIRouter()
+
+    @failing.get("/bug")
+    async def bug() -> None:
+        raise ValueError("a secret")
+
+    assert serve(failing).get("/bug").status_code == 500
+    assert asked == []

@@ -46,6 +46,12 @@ def test_pages_of_listed_origins_may_read_answers_and_errors(serve: Serve, path:
     assert "access-control-allow-origin" not in other.headers
 
 
+def test_a_failure_says_how_much_of_the_rate_limit_is_left(serve: Serve) -> None:
+    response = serve(router, rate_limit_requests=5).get("/bug")
+    assert response.status_code == 500
+    assert response.headers["ratelimit"].startswith('"default";r=4')
+
+
 def test_a_page_can_read_why_it_was_turned_away(serve: Serve) -> None:
     client = serve(router, cors_origins=(ORIGIN,), rate_limit_requests=1)
     refused = [client.get("/", headers={"origin": ORIGIN}) for _ in range(2)][1]

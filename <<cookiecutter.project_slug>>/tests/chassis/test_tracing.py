@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgi import call, header, scope
 from fastapi import APIRouter, HTTPException, Request
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, propagate, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
@@ -217,6 +217,28 @@ async def test_an_unsampled_request_records_nothing_and_hands_its_trace_on(app: 
     assert sent["traceparent"].startswith(f"00-{TRACE}-")
     assert sent["traceparent"].endswith("-00")
     assert sent["tracestate"] == "vendor=1"
+
+
+@pytest.mark.parametrize("flags", ["00", "01"])
+async def test_whoever_asks_for_the_current_span_gets_one_of_the_request_s_trace(
+    serve: Serve, kept: Kept, flags: str
+) -> None:
+    seen: list[trace.Span] = []
+    asking = APIRouter()
+
+    @asking.get("/ask")
+    async def ask() -> str:
+        seen.append(trace.get_current_span())
+        sent: dict[str, str] = {}
+        propagate.inject(sent)
+        return sent["traceparent"]
+
+    messages = await call(serve(asking).app, scope("/ask", headers=[traceparent(flags), (b"tracestate", b"vendor=1")]))
+    made = seen[0].get_span_context()
+    assert f"{made.trace_id:032x}" == TRACE
+    assert made.trace_flags == int(flags)
+    assert made.trace_state.get("vendor") == "1"
+    assert json.loads(messages[1]["body"]) == f"00-{TRACE}-{made.span_id:016x}-{flags}"
 
 
 async def test_nothing_of_a_request_stays_after_it(app: ASGIApp) -> None:

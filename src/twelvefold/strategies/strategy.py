@@ -14,7 +14,8 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
-from marshmallow import Schema, fields
+import marshmallow
+from marshmallow import fields
 from scaraplate.strategies import Strategy
 
 from twelvefold import latch
@@ -27,7 +28,7 @@ APPLIED = Path(".twelvefold/applied")
 class Configured(Strategy):
     """Configured by the file's `path`, its `format` and the rules for its `keys`."""
 
-    class Schema(Schema):
+    class Schema(marshmallow.Schema):
         """Takes anything: `FileRule.load` checks it, with messages that say what to write instead."""
 
         path = fields.Raw()

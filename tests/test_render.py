@@ -1,0 +1,148 @@
+"""What is replaced in scaraplate, cookiecutter and Jinja while they render, and that they still ask for it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import Environment
+
+from conftest import git
+from histories import History, render, rolled_up, team_s, write
+from twelvefold import render as rendering
+from twelvefold import template as templates
+from twelvefold.render import UNUSED, Checkout, keeping_checkouts, replacements
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    repository = tmp_path / "template"
+    repository.mkdir()
+    history = History(repository)
+    history.release("0.1.0")
+    return history
+
+
+@pytest.fixture
+def service(history: History, tmp_path: Path) -> Path:
+    service = render(history, "0.1.0", tmp_path)
+    write(service, "owned/core.py", "drift = True\n")
+    return service
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def test_each_replacement_is_called_in_a_rollup(
+    history: History, service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where upstream no longer calls a name, its replacement does nothing, and nobody would notice."""
+    called: list[str] = []
+
+    def noted(checkout: Checkout) -> list[tuple[object, str, object]]:
+        return [(owner, name, noting(name, value)) for owner, name, value in replacements(checkout)]
+
+    def noting(name: str, value: Any) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            called.append(name)
+            return value(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(rendering, "replacements", noted)
+    rolled_up(history, service, "0.1.0", exit_code=2)
+    template = templates.find(str(history.repository), "0.1.0")
+    assert set(called) == {name for _, name, _ in replacements(Checkout(template, service))}
+
+
+def test_what_is_replaced_takes_what_it_took() -> None:
+    import cookiecutter.hooks as hooks
+    from scaraplate.template import get_template_meta_from_git
+
+    assert parameters(hooks.run_script) == ["script_path", "cwd"]
+    assert parameters(get_template_meta_from_git) == ["template_path", "git_remote_type"]
+    assert parameters(Environment.compile) == ["source", "name", "filename", "raw", "defer_init"]
+    assert parameters(yaml.safe_load) == ["stream"]
+
+
+def test_nothing_stays_replaced(history: History, service: Path) -> None:
+    template = templates.find(str(history.repository), "0.1.0")
+    places = [(owner, name) for owner, name, _ in replacements(Checkout(template, service))]
+    before = [getattr(owner, name) for owner, name in places]
+    rolled_up(history, service, "0.1.0", exit_code=2)
+    assert [getattr(owner, name) for owner, name in places] == before
+
+
+def test_the_template_s_metadata_is_what_scaraplate_finds_itself(history: History, tmp_path: Path) -> None:
+    import importlib
+
+    from scaraplate.template import get_template_meta_from_git
+
+    from twelvefold.git_remote import TemplateRemote
+
+    template = templates.find(str(history.repository), "0.1.0")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(history.repository), str(clone))
+    git(clone, "checkout", "--quiet", "--detach", "0.1.0")
+    known = next(
+        value
+        for owner, _, value in replacements(Checkout(template, clone))
+        if owner is importlib.import_module("scaraplate.rollup")
+    )
+    assert callable(known)
+    theirs = get_template_meta_from_git(clone, git_remote_type=TemplateRemote)
+    assert known(clone, git_remote_type=TemplateRemote) == theirs
+
+
+def test_a_kept_checkout_serves_each_version_its_own(history: History, service: Path, tmp_path: Path) -> None:
+    history.release("0.2.0", {"owned/core.py": "TWO = 2\n"})
+    (tmp_path / "second").mkdir()
+    second = render(history, "0.1.0", tmp_path / "second")
+    with keeping_checkouts():
+        for each in (service, second):
+            rolled_up(history, each, "0.2.0", exit_code=2 if each == service else 0)
+        rolled_up(history, second, "0.1.0", "--allow-downgrade")
+    assert (service / "owned/core.py").read_text() == "TWO = 2\n"
+    (tmp_path / "fresh").mkdir()
+    assert team_s(second) == team_s(render(history, "0.1.0", tmp_path / "fresh"))
+
+
+def test_a_checkout_leaves_the_template_s_index_alone(history: History, tmp_path: Path) -> None:
+    history.release("0.2.0", {"owned/core.py": "TWO = 2\n"})
+    before = (history.repository / ".git/index").read_bytes()
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    templates.find(str(history.repository), "0.1.0").checkout(folder)
+    assert (history.repository / ".git/index").read_bytes() == before
+    assert git(history.repository, "status", "--porcelain") == ""
+    run = folder / "<<cookiecutter.project_slug>>/owned/run.sh"
+    assert (run.stat().st_mode & 0o100, list(tmp_path.glob("*.index"))) == (0o100, [])
+
+
+def test_a_stand_in_imports_the_real_module_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "UNUSED", ("colorsys",))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with rendering._without_unused():
+        import colorsys
+    assert "colorsys" not in sys.modules
+    assert colorsys.rgb_to_hsv(0, 0, 1) == (2 / 3, 1.0, 1)
+    assert "colorsys" in sys.modules
+
+
+def test_what_is_not_imported_is_not_needed() -> None:
+    """In a Python of its own, because this one has them already."""
+    import subprocess
+
+    code = (
+        "import sys; from twelvefold.render import _without_unused\n"
+        "with _without_unused(): import scaraplate.rollup, cookiecutter.main, cookiecutter.extensions\n"
+        f"assert not set(sys.modules) & set({UNUSED!r}), sorted(set(sys.modules) & set({UNUSED!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
