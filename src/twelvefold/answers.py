@@ -75,7 +75,7 @@ def _parsed(question: str, answer: str, asked: Mapping[str, Any]) -> str | bool:
     if question not in asked:
         near = difflib.get_close_matches(question, asked, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"It asks: {', '.join(asked)}."
-        raise RefusedError(f"The template does not ask {question}. {hint}")
+        raise RefusedError(f"The template does not ask {question or 'an answer without a question'}. {hint}")
     default = asked[question]
     refuse_half_characters(question, answer)
     if isinstance(default, bool):

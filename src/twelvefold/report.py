@@ -150,9 +150,11 @@ WRITERS = {".md": as_markdown, ".json": as_json}
 
 
 def refuse_unknown(path: Path) -> None:
-    """Raise RefusedError if the name does not end in what a report can be."""
+    """Raise RefusedError if the name does not end in what a report can be, or its folder is not there."""
     if path.suffix not in WRITERS:
         raise RefusedError(f"{path}: a report is FILE.md or FILE.json.")
+    if not path.parent.is_dir():
+        raise RefusedError(f"{path.parent} is no folder. Make it: mkdir -p {path.parent}")
 
 
 def write(report: Report, path: Path) -> None:
