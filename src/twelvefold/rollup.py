@@ -250,9 +250,11 @@ def continue_on(repository: Repository, branch: str) -> None:
     Raises RefusedError if that is no name for a branch, or if there are changes that are not committed.
     """
     try:
-        git(repository.service, "check-ref-format", "--branch", branch)
-    except GitError as error:
-        raise RefusedError(f"{branch!r} is no name for a branch. Type another, such as twelvefold/update") from error
+        is_name = branch != "@" and git(repository.service, "check-ref-format", "--branch", branch) == branch
+    except GitError:
+        is_name = False
+    if not is_name:
+        raise RefusedError(f"{branch!r} is no name for a branch. Type another, such as twelvefold/update")
     if has_branch(repository, branch) and git(repository.service, "branch", "--show-current") != branch:
         repository.refuse_changes()
         switch(repository, branch)

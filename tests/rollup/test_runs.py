@@ -75,8 +75,7 @@ def test_a_detached_head(newer: History, service: Path) -> None:
 
 
 def test_an_unborn_branch_is_refused(newer: History, service: Path) -> None:
-    git(service, "switch", "--quiet", "--orphan", "empty")
-    git(service, "restore", "--source=main", ".")
+    git(service, "checkout", "--quiet", "--orphan", "empty")
     code, said = run(newer, service)
     assert (code, "The repository has no commit yet" in said, is_new(service)) == (2, True, False)
 
@@ -220,7 +219,7 @@ def url_with_a_token(newer: History, tmp_path: Path) -> Iterator[str]:
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.end_headers()
 
-        def log_message(self, format: str, *arguments: object) -> None:
+        def log_request(self, code: object = "-", size: object = "-") -> None:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=bare.parent)) as server:
