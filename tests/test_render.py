@@ -125,6 +125,29 @@ def test_a_checkout_leaves_the_template_s_index_alone(history: History, tmp_path
     assert (run.stat().st_mode & 0o100, list(tmp_path.glob("*.index"))) == (0o100, [])
 
 
+def test_the_scratch_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(rendering, "SHARED_MEMORY", str(tmp_path))
+    assert rendering._memory_disk() == str(tmp_path)
+    monkeypatch.setattr(rendering, "ROOM", 2**80)
+    assert rendering._memory_disk() is None
+    monkeypatch.setattr(rendering, "ROOM", 0)
+    monkeypatch.setattr(rendering, "SHARED_MEMORY", str(tmp_path / "none"))
+    assert rendering._memory_disk() is None
+    monkeypatch.setattr(rendering, "SHARED_MEMORY", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert rendering._memory_disk() is None
+
+
+def test_rules_that_a_hook_changes_are_the_next_service_s_own(history: History, tmp_path: Path) -> None:
+    checkout = Checkout(templates.find(str(history.repository), "0.1.0"), tmp_path)
+    load: Any = next(value for _, name, value in replacements(checkout) if name == "safe_load")
+    load("a: [1]")["a"].append(2)
+    assert load("a: [1]") == {"a": [1]}
+    with (history.repository / "scaraplate.yaml").open() as file:
+        assert "strategies_mapping" in load(file)
+
+
 def test_a_stand_in_imports_the_real_module_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "UNUSED", ("colorsys",))
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)

@@ -94,7 +94,9 @@ def _stage(changes: Iterable[Change], state: Path) -> None:
     steps = [_staged(number, change, state) for number, change in enumerate(changes)]
     draft = state / f"{JOURNAL}.draft"
     _write(draft, json.dumps(steps).encode(), 0o600)
-    _sync(state / STAGED)
+    # All are written before the first is synced: the file system then has one transaction for them, not one each.
+    for path in (draft, *(state / STAGED).iterdir(), state / STAGED):
+        _sync(path)
     draft.rename(state / JOURNAL)
     _sync(state)
 
@@ -111,15 +113,12 @@ def _staged(number: int, change: Change, state: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_bytes(content)
     path.chmod(mode)
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
