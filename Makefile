@@ -110,7 +110,7 @@ bench-memory: install ## Measure whether a service grows over 200,000 requests
 
 .PHONY: picture
 picture: install ## Take the README's picture again (needs chromium)
-	python scripts/screenshot.py
+	python scripts/pictures.py
 
 .PHONY: newest
 newest: install ## Try a service with the newest versions of its dependencies

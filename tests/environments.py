@@ -6,6 +6,7 @@ where the interpreter of that version is, or exits with code 3 if this machine h
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,9 @@ from filelock import FileLock
 TEMPLATE = Path(__file__).resolve().parents[1]
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 CACHE = TEMPLATE / ".cache" / "services"
+
+# What `make release` sets, and a service tells as its chassis' version.
+VERSION: str = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_version"]
 
 
 def render(output: Path, **answers: str | bool) -> Path:

@@ -63,6 +63,7 @@ MERGED: dict[str, dict[str, Any]] = {
     ".env.example": {"format": "env"},
     "config/legacy.ini": {"format": "ini"},
     "notes.txt": {"format": "text"},
+    "docs/notes.txt": {"format": "text"},
 }
 FILES = {
     "Makefile": "run:\n\techo run\n",

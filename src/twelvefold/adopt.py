@@ -58,7 +58,7 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
     version = rendered.service.stamp.get("version", template.ref)
-    return Rollup(rendered.service, repository, template, version, planned)
+    return Rollup(Service(service.root, rendered.service.answers), repository, template, version, planned)
 
 
 def guesses(root: Path) -> Answers:

@@ -32,6 +32,16 @@ class Failure(click.Group):
             return super().invoke(ctx)
         except OSError as error:
             raise _failed(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from error
+        except KeyboardInterrupt as error:
+            raise InterruptedByUser(
+                "Interrupted. If files were being changed, the next command finishes that: twelvefold status"
+            ) from error
+
+
+class InterruptedByUser(click.ClickException):
+    """Somebody pressed Ctrl-C. The exit code is the shell's, so that it is not taken for one of ours."""
+
+    exit_code = 130
 
 
 def _failed(sentence: str) -> click.ClickException:

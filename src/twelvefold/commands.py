@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +15,38 @@ from twelvefold import report as reports
 from twelvefold import rollup as engine
 from twelvefold import transaction
 from twelvefold.cli import answers_of, exit_code, show
+from twelvefold.decisions import Decision
+from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import patch
 from twelvefold.report import Report
-from twelvefold.rollup import Request, Rollup
-from twelvefold.service import Repository, Service
+from twelvefold.rollup import LastSteps, Request, Rollup
+from twelvefold.service import Repository
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
 
 
 def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     """Roll up, or say what a rollup would do, and return the exit code."""
+    refuse_unknown_report(options)
     is_dry = options["check"] or options["diff"]
-    repository = Repository.around(Service.open(folder).root)
-    if is_dry and transaction.is_open(repository.state):
+    repository = engine.around(folder)
+    stopped = repository if repository and transaction.is_open(repository.state) else None
+    if stopped and is_dry:
         click.echo(INTERRUPTED)
         return 1
-    if not is_dry and engine.recover(repository):
-        click.echo("Finished the update that was interrupted.")
+    finished = finish(stopped, options) if stopped else None
     request = Request(
         folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
     )
     rollup = engine.prepare(request, repository)
+    if finished and rollup.plan.is_empty:
+        return exit_code([*finished.decisions])
     if options["heal"]:
         rollup.plan.acknowledge()
-    if not is_dry:
+    if is_dry or rollup.plan.is_empty:
+        tell(report_of(rollup, was_applied=not is_dry), options)
+    else:
         change(rollup, options)
-    report = report_of(rollup, was_applied=not is_dry)
-    tell(report, options)
     if is_dry and not rollup.plan.is_empty:
         return 1
     return exit_code(rollup.plan.decisions)
@@ -50,6 +56,14 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
     """Show, and with --yes do, the first rollup onto a repository; return the exit code."""
     from twelvefold import adopt
 
+    refuse_unknown_report(options)
+    repository = engine.around(folder)
+    stopped = repository if repository and transaction.is_open(repository.state) else None
+    if stopped and not options["yes"]:
+        click.echo(INTERRUPTED)
+        return 1
+    if stopped and (finished := finish(stopped, options)):
+        return exit_code([*finished.decisions])
     request = Request(folder, options["template"], options["ref"], answers_of(options["answers"]))
     template, answers = adopt.begin(request)
     if not options["no_input"] and sys.stdin.isatty():
@@ -57,10 +71,9 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
     rollup = adopt.prepare(request, template, answers)
     if options["yes"]:
         change(rollup, options)
-    report = report_of(rollup, was_applied=options["yes"])
-    tell(report, {**options, "diff": False})
-    if options["yes"]:
         return exit_code(rollup.plan.decisions)
+    report = report_of(rollup, was_applied=False)
+    tell(report, options)
     for decision in report.open:
         click.echo(decision.patch, nl=False)
     click.echo("Nothing was changed. To do it: the same command with --yes")
@@ -82,21 +95,87 @@ def ask(answers: Mapping[str, str | bool], questions: Mapping[str, Any]) -> dict
 
 
 def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
-    """Do what was planned, and the last steps that were asked for."""
-    changes = rollup.plan.changes
-    if not changes:
+    """Do what was planned and the last steps that were asked for, and tell.
+
+    The journal says what was asked for, and is closed after the report is told: whatever a kill leaves undone,
+    the next command does.
+    """
+    if not rollup.plan.changes:
+        tell(report_of(rollup, was_applied=True), options)
         return
-    if options["branch"]:
-        rollup.repository.refuse_changes()
-        engine.switch(rollup.repository, options["branch"])
-    engine.apply(rollup)
-    paths = [change.path for change in changes]
-    if not options["no_lock"] and "pyproject.toml" in paths:
-        failed = engine.lock_dependencies(rollup.service.root)
-        rollup.plan.decisions += [failed] if failed else []
-        paths += ["uv.lock"] if (rollup.service.root / "uv.lock").exists() else []
-    if options["commit"] or options["branch"]:
-        engine.commit(rollup.repository, paths, reports.commit_message(report_of(rollup, was_applied=True)))
+    repository = rollup.repository
+    report = report_of(rollup, was_applied=True)
+    is_locked = not options["no_lock"] and any(change.path == "pyproject.toml" for change in report.changes)
+    last = LastSteps(is_locked, bool(options["commit"] or options["branch"]), options["branch"])
+    with engine.locked(repository.state):
+        if transaction.is_open(repository.state):
+            raise RefusedError(INTERRUPTED)
+        repository.refuse_changes()
+        if last.branch:
+            engine.switch(repository, last.branch)
+        memo = {"report": reports.as_memo(report), "last": asdict(last)}
+        transaction.apply(report.changes, repository.service, repository.state, memo)
+        rollup.plan.decisions += end(repository, report, last, options)
+
+
+def end(repository: Repository, report: Report, last: LastSteps, options: Mapping[str, Any]) -> list[Decision]:
+    """Take the last steps, tell, and close the journal; return what did not work.
+
+    Each step may have been taken before a kill. Raises FailedError if there can be no commit: the files are in place
+    then, and the update is over.
+    """
+    failed = engine.lock_dependencies(repository.service) if last.lock else None
+    report = replace(report, decisions=[*report.decisions, *([failed] if failed else [])])
+    paths = [change.path for change in report.changes]
+    if last.lock and (repository.service / "uv.lock").exists():
+        paths.append("uv.lock")
+    try:
+        if last.commit:
+            engine.commit(repository, paths, reports.commit_message(report))
+    except FailedError as error:
+        tell(report, options)
+        transaction.close(repository.state)
+        raise FailedError(
+            f"The service is updated, but not committed: {error.message}. Mend that, then: git add -A && git commit"
+        ) from error
+    tell(report, options)
+    transaction.close(repository.state)
+    return [failed] if failed else []
+
+
+def finish(repository: Repository, options: Mapping[str, Any]) -> Report | None:
+    """Finish the update that was interrupted, as it was asked for, and tell; None if another run was faster.
+
+    It is committed if either that command or this one asks for it; else it stays in the working tree, as after a
+    command that was not interrupted. Raises RefusedError if it belongs on another branch than this.
+    """
+    with engine.locked(repository.state):
+        if not transaction.is_open(repository.state):
+            return None
+        last, report = memo_of(repository)
+        engine.refuse_other_branch(repository, last)
+        transaction.resume(repository.service, repository.state)
+        if options["branch"] and not last.branch:
+            engine.switch(repository, options["branch"])
+        wants_commit = bool(last.commit or options["commit"] or options["branch"])
+        click.echo("Finished the update that was interrupted.")
+        failed = end(repository, report, replace(last, commit=wants_commit), options)
+    return replace(report, decisions=[*report.decisions, *failed])
+
+
+def memo_of(repository: Repository) -> tuple[LastSteps, Report]:
+    """What the journal says of the update around its files. Raises RefusedError if it is damaged."""
+    memo = transaction.memo(repository.service, repository.state)
+    try:
+        return LastSteps(**memo["last"]), reports.of_memo(memo["report"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise transaction.damaged(repository.service, repository.state) from error
+
+
+def refuse_unknown_report(options: Mapping[str, Any]) -> None:
+    """Raise RefusedError, before anything is done, if the report could not be written at the end."""
+    if options["report"]:
+        reports.refuse_unknown(options["report"])
 
 
 def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
@@ -116,7 +195,7 @@ def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
 
 def tell(report: Report, options: Mapping[str, Any]) -> None:
     """Print the report, or the diff, and write the file that was asked for."""
-    if options["diff"]:
+    if options.get("diff"):
         for each in report.changes:
             click.echo(patch(each.path, each.before, each.after), nl=False)
     else:

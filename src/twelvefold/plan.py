@@ -6,10 +6,10 @@ import ast
 import difflib
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
@@ -151,11 +151,24 @@ class _Planning:
     def refuse_files_in_the_way(self, changes: Iterable[Change]) -> None:
         gone = {change.path for change in changes if change.after is None}
         for change in changes:
+            if change.after and not is_free(self.service.root, change.path, gone):
+                raise RefusedError(
+                    f"{change.path} is a folder, and a file in the template. Move it away: git mv {change.path} ..."
+                )
             for folder in PurePosixPath(change.path).parents if change.after else ():
                 if str(folder) not in gone and (self.service.root / folder).is_file():
                     raise RefusedError(
                         f"{folder} is a file, and a folder in the template. Move it away: git mv {folder} ..."
                     )
+
+
+def is_free(root: Path, path: str, gone: Set[str]) -> bool:
+    """Whether no folder is at `path`, or one that goes with the files in it."""
+    place = root / path
+    if not place.is_dir():
+        return True
+    last = [each for each in place.rglob("*") if not each.is_dir() or not any(each.iterdir())]
+    return bool(last) and all(each.relative_to(root).as_posix() in gone for each in last)
 
 
 def refuse_what_git_lacks(changes: Iterable[Change], repository: Repository) -> None:
@@ -175,7 +188,7 @@ def refuse_broken(changes: Iterable[Change]) -> None:
         reader = read.get(PurePosixPath(change.path).suffix)
         if reader and change.after:
             try:
-                reader(change.after.content.decode())
+                reader(change.after.content.decode("utf-8-sig"))
             except (ValueError, SyntaxError) as error:
                 raise FailedError(f"{change.path} would not parse ({error}); nothing was changed.") from error
 

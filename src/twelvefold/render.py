@@ -104,7 +104,11 @@ def render(
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="twelvefold-", dir=_memory_disk()) as folder:
+    """A folder that goes at the end of the context; what is temporary for others inside lies on the same disk."""
+    with (
+        _replaced(tempfile, "tempdir", _memory_disk() or tempfile.gettempdir()),
+        tempfile.TemporaryDirectory(prefix="twelvefold-") as folder,
+    ):
         yield Path(folder)
 
 
@@ -137,16 +141,19 @@ def _run_scaraplate(checkout: Checkout, scratch: Path) -> None:
         from cookiecutter.exceptions import CookiecutterException
         from scaraplate.rollup import rollup
     try:
-        with (
-            contextlib.redirect_stdout(io.StringIO()),
-            imports_apart(checkout.folder),
-            contextlib.ExitStack() as stack,
-        ):
-            for owner, name, value in replacements(checkout):
-                stack.enter_context(_replaced(owner, name, value))
+        with contextlib.redirect_stdout(io.StringIO()), quick(checkout):
             rollup(checkout.folder, scratch, no_input=True)
     except CookiecutterException as error:
         raise RefusedError(f"The template cannot be rendered: {' '.join(str(error).split())}") from error
+
+
+@contextlib.contextmanager
+def quick(checkout: Checkout) -> Iterator[None]:
+    """Inside, scaraplate and cookiecutter render `checkout` in this process, and do nothing twice."""
+    with imports_apart(checkout.folder), contextlib.ExitStack() as stack:
+        for owner, name, value in replacements(checkout):
+            stack.enter_context(_replaced(owner, name, value))
+        yield
 
 
 def replacements(checkout: Checkout) -> list[tuple[object, str, object]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import MEMORY
+from twelvefold.service import File, is_memory
 from twelvefold.transaction import Change
 
 
@@ -59,11 +60,6 @@ class Report:
 
     def _asks(self) -> str:
         return f"{_many(len(self.open), 'decision')} to look at." if self.open else ""
-
-
-def is_memory(path: str) -> bool:
-    """Whether the path is the rollup's own."""
-    return path.startswith(f"{MEMORY}/")
 
 
 def change_word(change: Change) -> str:
@@ -143,15 +139,40 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_<>\[\]#|~])", r"\\\1", " ".join(text.split()))
 
 
+WRITERS = {".md": as_markdown, ".json": as_json}
+
+
+def refuse_unknown(path: Path) -> None:
+    """Raise RefusedError if the name does not end in what a report can be."""
+    if path.suffix not in WRITERS:
+        raise RefusedError(f"{path}: a report is FILE.md or FILE.json.")
+
+
 def write(report: Report, path: Path) -> None:
     """Write the report as Markdown or JSON, by the name's ending. Raises RefusedError for another."""
-    writers = {".md": as_markdown, ".json": as_json}
-    if path.suffix not in writers:
-        raise RefusedError(f"{path}: a report is FILE.md or FILE.json.")
+    refuse_unknown(path)
     try:
-        path.write_text(writers[path.suffix](report), encoding="utf-8")
+        path.write_text(WRITERS[path.suffix](report), encoding="utf-8")
     except OSError as error:
         raise FailedError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def as_memo(report: Report) -> dict[str, Any]:
+    """The report as the journal of an update keeps it: it knows which files change, not what is in them."""
+    changes = [(one.path, one.before is not None, one.after is not None) for one in report.changes]
+    decisions = [asdict(decision) for decision in report.decisions]
+    plain = {name: getattr(report, name) for name in ("service", "template", "old", "new", "commit", "was_applied")}
+    return {**plain, "notes": list(report.notes), "changes": changes, "decisions": decisions}
+
+
+def of_memo(memo: Mapping[str, Any]) -> Report:
+    """The report that `as_memo` kept; its changed files are empty. Raises KeyError, TypeError or ValueError."""
+    changes = [
+        Change(path, File(b"") if before else None, File(b"") if after else None)
+        for path, before, after in memo["changes"]
+    ]
+    decisions = [Decision(**{**one, "outcome": Outcome(one["outcome"])}) for one in memo["decisions"]]
+    return Report(**{**memo, "changes": changes, "decisions": decisions})
 
 
 def commit_message(report: Report) -> str:

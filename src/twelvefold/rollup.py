@@ -13,7 +13,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from twelvefold import template as templates
-from twelvefold import transaction
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
@@ -144,21 +143,30 @@ def refuse_untrusted(url: str, *, is_named: bool) -> None:
         )
 
 
-def apply(rollup: Rollup) -> None:
-    """Make the changes. Raises RefusedError if there are changes that are not committed, or another run goes on."""
-    if rollup.plan.is_empty:
-        return
-    rollup.repository.refuse_changes()
-    with locked(rollup.repository.state):
-        transaction.apply(rollup.plan.changes, rollup.service.root, rollup.repository.state)
+@dataclass(frozen=True, slots=True)
+class LastSteps:
+    """What comes after the files are in place: a lock of the dependencies, a commit, and on which branch."""
+
+    lock: bool = False
+    commit: bool = False
+    branch: str | None = None
 
 
-def recover(repository: Repository) -> bool:
-    """Finish an update that was interrupted; return whether there was one."""
-    if not transaction.is_open(repository.state):
-        return False
-    with locked(repository.state):
-        return transaction.recover(repository.service, repository.state)
+def around(folder: Path) -> Repository | None:
+    """The repository around the service in `folder`; None if there is none, which who opens the service says better."""
+    try:
+        return Repository.around(folder.resolve())
+    except RefusedError:
+        return None
+
+
+def refuse_other_branch(repository: Repository, last: LastSteps) -> None:
+    """Raise RefusedError if the update that was interrupted belongs on a branch, and this is another."""
+    here = git(repository.service, "branch", "--show-current")
+    if last.branch and here != last.branch:
+        raise RefusedError(
+            f"The update that was interrupted belongs on the branch {last.branch}. Run: git switch {last.branch}"
+        )
 
 
 @contextmanager
@@ -189,12 +197,17 @@ def lock_dependencies(service: Path) -> Decision | None:
     return None
 
 
-def commit(repository: Repository, paths: Iterable[str], message: str) -> str:
-    """Commit `paths` and nothing else; return the commit."""
-    wanted = [f":(literal){path}" for path in paths]
-    git(repository.service, "add", "--force", "--all", "--", *wanted)
-    git(repository.service, "commit", "--quiet", "--message", message, "--only", "--", *wanted)
-    return git(repository.service, "rev-parse", "HEAD")
+def commit(repository: Repository, paths: Iterable[str], message: str) -> None:
+    """Commit `paths` and nothing else, unless they are committed already."""
+    wanted = sorted(paths)
+    literal = [f":(literal){path}" for path in wanted]
+    listed = git(repository.service, "status", "--porcelain", "--ignored", "--untracked-files=all", "--", *literal)
+    if not listed:
+        return
+    # Unlike `git add`, it takes paths that are gone, from the index too, and ignored ones.
+    names = "".join(f"{path}\0" for path in wanted)
+    git(repository.service, "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=names)
+    git(repository.service, "commit", "--quiet", "--message", message, "--only", "--", *literal)
 
 
 def switch(repository: Repository, branch: str) -> None:

@@ -99,6 +99,18 @@ class Service:
 
 def read_file(root: Path, path: str) -> File | None:
     """The file at `path` below `root`, None if there is none. Raises RefusedError if it is not a plain file there."""
+    refuse_links(root, path)
+    place = root / path
+    try:
+        return File(place.read_bytes(), bool(place.stat().st_mode & 0o100))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise FailedError(f"{place} cannot be read: {error.strerror}.") from error
+
+
+def refuse_links(root: Path, path: str) -> None:
+    """Raise RefusedError if `path` is a symbolic link, or under one, so that writing there would follow it."""
     place = root / path
     for part in (place, *place.parents):
         if part == root:
@@ -107,14 +119,6 @@ def read_file(root: Path, path: str) -> File | None:
             raise RefusedError(
                 f"{part.relative_to(root)} is a symbolic link, which an update would follow. Put a copy there."
             )
-    try:
-        return File(place.read_bytes(), bool(place.stat().st_mode & 0o100))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except IsADirectoryError as error:
-        raise RefusedError(f"{path} is a folder, and a file in the template. Move it away.") from error
-    except OSError as error:
-        raise FailedError(f"{place} cannot be read: {error.strerror}.") from error
 
 
 def _load(root: Path, name: Path) -> dict[str, Any]:
@@ -147,6 +151,11 @@ def _manifest(content: Mapping[str, Any]) -> dict[str, Entry]:
     for path in entries:
         refuse_outside(path)
     return entries
+
+
+def is_memory(path: str) -> bool:
+    """Whether the path is the rollup's own."""
+    return path.startswith(f"{MEMORY}/")
 
 
 def refuse_outside(path: str) -> None:

@@ -11,8 +11,8 @@ from twelvefold import transaction
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.ownership import merged_files
-from twelvefold.rollup import render_from_memory
-from twelvefold.service import Repository, Service
+from twelvefold.rollup import around, render_from_memory
+from twelvefold.service import Service
 from twelvefold.template import Template
 
 
@@ -65,7 +65,14 @@ class Status:
 
 def status_of(folder: Path, url: str | None) -> Status:
     """Find out where the service in `folder` stands. Raises RefusedError if there is none."""
-    service = Service.open(folder)
+    repository = around(folder)
+    was_interrupted = repository is not None and transaction.is_open(repository.state)
+    try:
+        service = Service.open(folder)
+    except RefusedError:
+        if not was_interrupted:
+            raise
+        service = Service(folder.resolve())  # an adoption that has not come to the memory
     newest, note = find_newest(url or service.stamp.get("url"))
     version = service.stamp.get("version", "unknown")
     content = service.stamp.get("content")
@@ -75,7 +82,7 @@ def status_of(folder: Path, url: str | None) -> Status:
         newest=newest.ref if newest else None,
         drift=drift_of(service, newest),
         is_outdated=newest is not None and newest.content() != content and not is_older(newest.ref, version),
-        was_interrupted=transaction.is_open(Repository.around(service.root).state),
+        was_interrupted=was_interrupted,
         note=note,
     )
 

@@ -2,23 +2,25 @@
 
 What is to be written is staged in the git directory, with a journal of what to do. From the moment that the journal
 is there, the next command finishes the work; before that, it clears away what was staged. Each file comes to its
-place by a rename, so that none is ever half written.
+place by a rename, so that none is ever half written. The journal stays until `close`, and holds a memo for what comes
+after the files (the lock, the commit, the report), so that a kill there loses nothing either.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import hashlib
 import json
 import os
+import shlex
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import File, refuse_outside
+from twelvefold.service import File, is_memory, read_file, refuse_links, refuse_outside
 
 JOURNAL = "journal.json"
 STAGED = "staged"
@@ -33,21 +35,42 @@ class Change:
     after: File | None
 
 
-def apply(changes: Sequence[Change], root: Path, state: Path) -> None:
-    """Make the changes below `root`, all or none; `state` is a folder for the journal.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change as the journal has it: `before` and `after` are modes and hashes, `number` names the staged file."""
+
+    number: int
+    path: str
+    before: str | None
+    after: str | None
+
+    @property
+    def order(self) -> tuple[bool, bool]:
+        """Files go before folders of their name come; memory is last, or what it knows could be lost with a journal."""
+        return self.after is not None, is_memory(self.path)
+
+
+def apply(changes: Sequence[Change], root: Path, state: Path, remember: Mapping[str, Any] | None = None) -> None:
+    """Make the changes below `root`, all or none; `state` is a folder for the journal, which stays until `close`.
+
+    `remember` is for `memo` to find after a kill, and must be as JSON has it.
 
     Raises RefusedError if a file is not what it was planned from, FailedError if they could not be staged (nothing
     has changed then) or not all be made (the next command goes on).
     """
-    for change in changes:
-        if _found(root / change.path) != (change.before.sha256 if change.before else None):
-            raise RefusedError(f"{change.path} was changed while the update was planned. Run the same command again.")
+    steps = [Step(number, one.path, _mark(one.before), _mark(one.after)) for number, one in enumerate(changes)]
+    for step in steps:
+        if _found(root, step.path) != step.before:
+            raise RefusedError(f"{step.path} was changed while the update was planned. Run the same command again.")
+    _refuse_obstacles(steps, root)
+    _refuse_read_only(steps, root)
     try:
-        _stage(changes, state)
+        _stage(steps, changes, state, remember or {})
     except OSError as error:
-        clear(state)
+        with contextlib.suppress(OSError):  # what is left of it is cleared away by the next update
+            close(state)
         raise FailedError(f"Nothing was changed: {error.filename or state}: {error.strerror}.") from error
-    finish(root, state)
+    resume(root, state)
 
 
 def is_open(state: Path) -> bool:
@@ -55,66 +78,60 @@ def is_open(state: Path) -> bool:
     return (state / JOURNAL).exists()
 
 
-def recover(root: Path, state: Path) -> bool:
-    """Finish what an earlier run began; return whether there was anything."""
-    if is_open(state):
-        finish(root, state)
-        return True
-    clear(state)
-    return False
+def memo(root: Path, state: Path) -> Mapping[str, Any]:
+    """What `apply` was told to remember. Raises RefusedError if the journal is damaged."""
+    return _journal(root, state)[1]
 
 
-def finish(root: Path, state: Path) -> None:
-    """Do what the journal says. Raises RefusedError if a file was changed since; FailedError if the disk fails."""
+def resume(root: Path, state: Path) -> None:
+    """Do what the journal says and is not done yet.
+
+    Raises RefusedError if a file was changed since, or the journal is damaged; FailedError if the disk fails.
+    """
+    steps, _ = _journal(root, state)
     try:
-        steps = json.loads((state / JOURNAL).read_bytes())
-        for step in steps:
-            refuse_outside(step["path"])
         _refuse_edits(steps, root, state)
-        for step in sorted(
-            steps, key=lambda step: step["after"] is not None
-        ):  # files go before folders of their name come
+        _refuse_obstacles(steps, root)
+        for step in sorted(steps, key=lambda step: step.order):
             _do(step, root, state)
-        _sync(state)
-    except (OSError, ValueError) as error:
-        raise FailedError(f"The update was interrupted ({error}). Run the same command again to finish it.") from error
-    clear(state)
+        for step in steps:
+            if step.after is None:
+                _remove_empty_parents(root / step.path, root)
+        for folder in {_nearest_folder(root, step.path) for step in steps}:
+            _sync(folder)
+    except OSError as error:
+        raise FailedError(
+            f"The update was interrupted: {error.filename}: {error.strerror}. Mend that, and run the same "
+            "command again to finish it."
+        ) from error
 
 
-def clear(state: Path) -> None:
-    """Remove the journal first, then what was staged."""
+def close(state: Path) -> None:
+    """Remove the journal first, then what was staged; what of that cannot be removed goes the next time."""
     (state / JOURNAL).unlink(missing_ok=True)
-    if state.exists():
-        shutil.rmtree(state)
+    shutil.rmtree(state, ignore_errors=True)
 
 
-def _stage(changes: Iterable[Change], state: Path) -> None:
-    clear(state)
+def _stage(steps: Sequence[Step], changes: Iterable[Change], state: Path, remember: Mapping[str, Any]) -> None:
+    close(state)
     (state / STAGED).mkdir(parents=True)
-    steps = [_staged(number, change, state) for number, change in enumerate(changes)]
+    for step, change in zip(steps, changes, strict=True):
+        if change.after is not None:
+            _write(state / STAGED / str(step.number), change.after)
     draft = state / f"{JOURNAL}.draft"
-    _write(draft, json.dumps(steps).encode(), 0o600)
+    _write(draft, File(json.dumps({"steps": [asdict(step) for step in steps], "memo": remember}).encode()))
     # All are written before the first is synced: the file system then has one transaction for them, not one each.
     for path in (draft, *(state / STAGED).iterdir(), state / STAGED):
         _sync(path)
     draft.rename(state / JOURNAL)
     _sync(state)
+    _sync(state.parent)
 
 
-def _staged(number: int, change: Change, state: Path) -> dict[str, Any]:
-    if change.after is not None:
-        _write(state / STAGED / str(number), change.after.content, change.after.mode)
-    return {
-        "number": number,
-        "path": change.path,
-        "before": change.before.sha256 if change.before else None,
-        "after": change.after.sha256 if change.after else None,
-    }
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    path.write_bytes(content)
-    path.chmod(mode)
+def _write(path: Path, file: File) -> None:
+    with path.open("xb") as stream:
+        stream.write(file.content)
+        os.fchmod(stream.fileno(), file.mode)
 
 
 def _sync(path: Path) -> None:
@@ -125,40 +142,106 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _refuse_edits(steps: Iterable[dict[str, Any]], root: Path, state: Path) -> None:
+def _journal(root: Path, state: Path) -> tuple[list[Step], Mapping[str, Any]]:
+    """Read the journal, which somebody may have edited: it must not lead out of the service, or of its own folder."""
+    try:
+        journal = json.loads((state / JOURNAL).read_bytes())
+        steps = [Step(**step) for step in journal["steps"]]
+        for step in steps:
+            refuse_outside(step.path)
+            if type(step.number) is not int:
+                raise TypeError(f"{step.number!r} is no number")
+        remembered: Mapping[str, Any] = journal["memo"]
+    except OSError as error:
+        raise FailedError(f"{state / JOURNAL} cannot be read: {error.strerror}.") from error
+    except (RefusedError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise damaged(root, state) from error
+    return steps, remembered
+
+
+def damaged(root: Path, state: Path) -> RefusedError:
+    """What to raise if the journal is not as it was written."""
+    return RefusedError(f"The journal of an interrupted update is damaged. {_give_up(root, state)}")
+
+
+def _give_up(root: Path, state: Path) -> str:
+    return (
+        f"To give that update up: git -C {shlex.quote(str(root))} stash push --include-untracked -- . ; "
+        f"rm -r {shlex.quote(str(state))}"
+    )
+
+
+def _refuse_edits(steps: Iterable[Step], root: Path, state: Path) -> None:
+    """Raise RefusedError if a file is neither the old nor the new one; one that is gone comes again."""
     for step in steps:
-        if _found(root / step["path"]) not in {step["before"], step["after"]}:
+        found = _found(root, step.path)
+        if found not in {None, step.before, step.after}:
+            path, aside = (shlex.quote(str(root / name)) for name in (step.path, f"{Path(step.path).name}.mine"))
             raise RefusedError(
-                f"{step['path']} was changed after an update was interrupted. Save your change elsewhere, restore the "
-                f"file (git checkout -- {step['path']}) and run the same command again; or give that update up: "
-                f"rm -r '{state}' && git checkout -- ."
+                f"{step.path} was changed after an update was interrupted. Move it away (mv -i {path} {aside}), run "
+                f"the same command again, and put your change back. {_give_up(root, state)}"
+            )
+        if found != step.after and step.after is not None and _found(state, f"{STAGED}/{step.number}") != step.after:
+            raise RefusedError(
+                f"What an interrupted update would write to {step.path} is lost. {_give_up(root, state)}"
             )
 
 
-def _found(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
+def _refuse_obstacles(steps: Iterable[Step], root: Path) -> None:
+    """Raise RefusedError if a file stands where a folder has to be, or a folder with something in it where a file."""
+    gone = {root / step.path for step in steps if step.after is None}
+    for target in (root / step.path for step in steps if step.after is not None):
+        above = [folder for folder in target.parents if root in folder.parents and folder.is_file()]
+        below = [path for path in target.rglob("*") if path.is_symlink() or not path.is_dir()]
+        for path in (*above, *below):
+            if path not in gone:
+                raise RefusedError(
+                    f"{path.relative_to(root)} is in the way of {target.relative_to(root)}. Move it away, and run the "
+                    "same command again."
+                )
 
 
-def _do(step: dict[str, Any], root: Path, state: Path) -> None:
-    target = root / step["path"]
-    if step["after"] is None:
-        _delete(target, root)
+def _refuse_read_only(steps: Iterable[Step], root: Path) -> None:
+    for folder in sorted({_nearest_folder(root, step.path) for step in steps}):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise FailedError(f"Nothing was changed: {folder} cannot be written to.")
+
+
+def _nearest_folder(root: Path, path: str) -> Path:
+    return next(folder for folder in (root / path).parents if folder.is_dir())
+
+
+def _mark(file: File | None) -> str | None:
+    return f"{file.mode:o} {file.sha256}" if file else None
+
+
+def _found(root: Path, path: str) -> str | None:
+    refuse_links(root, path)
+    return None if (root / path).is_dir() else _mark(read_file(root, path))
+
+
+def _do(step: Step, root: Path, state: Path) -> None:
+    target = root / step.path
+    if _found(root, step.path) == step.after:
         return
-    staged = state / STAGED / str(step["number"])
-    if staged.exists():  # else it is in its place already
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _move(staged, target)
-
-
-def _delete(target: Path, root: Path) -> None:
-    if target.is_file():
+    if step.after is None:
         target.unlink()
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_empty_folders(target)
+        _move(state / STAGED / str(step.number), target)
+
+
+def _remove_empty_parents(target: Path, root: Path) -> None:
     for folder in target.parents:
-        if folder == root or not folder.is_dir() or any(folder.iterdir()):
+        if folder == root or (folder.is_dir() and any(folder.iterdir())):
             return
+        if folder.is_dir():  # else it went before a kill
+            folder.rmdir()
+
+
+def _remove_empty_folders(target: Path) -> None:
+    for folder in sorted((path for path in (target, *target.rglob("*")) if path.is_dir()), reverse=True):
         folder.rmdir()
 
 
@@ -168,8 +251,17 @@ def _move(staged: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # The git directory is on another disk, as in some worktrees: stage once more beside the target.
-        beside = target.with_name(f".{target.name}.twelvefold")
-        shutil.copy2(staged, beside)
+        _copy(staged, target)
+
+
+def _copy(staged: Path, target: Path) -> None:
+    """Put the file in its place from another disk, as that of some git directories is: stage once more beside it."""
+    beside = target.with_name(f".twelvefold-{staged.name}")
+    beside.unlink(missing_ok=True)  # a kill left it
+    try:
+        _write(beside, File(staged.read_bytes(), os.access(staged, os.X_OK)))
+        _sync(beside)
         beside.rename(target)
-        staged.unlink()
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import git
+from conftest import commit, git
 from histories import History, edit, render, rolled_up, team_s, twelvefold, write
 from trees import tree
 
@@ -113,3 +113,44 @@ def test_status_says_what_is_not_in_step(history: History, service: Path) -> Non
     told = json.loads(done.output)
     assert (done.exit_code, told["version"], told["newest"], told["outdated"]) == (1, "0.1.0", "0.2.0", True)
     assert [one["path"] for one in told["drift"]] == ["Makefile"]
+
+
+def test_a_file_takes_the_place_of_a_folder_and_a_folder_that_of_a_file(history: History, service: Path) -> None:
+    history.release("0.2.0", {"owned/thing/inner.txt": "inner\n"})
+    history.release("0.3.0", {"owned/thing/inner.txt": None, "owned/thing": "thing\n"})
+    history.release("0.4.0", {"owned/thing": None, "owned/thing/inner.txt": "inner\n"})
+    rolled_up(history, service, "0.2.0")
+    rolled_up(history, service, "0.3.0")
+    assert (service / "owned/thing").read_text() == "thing\n"
+    rolled_up(history, service, "0.4.0")
+    assert (service / "owned/thing/inner.txt").read_text() == "inner\n"
+
+
+@pytest.mark.parametrize("theirs", ["owned/thing/theirs.txt", "owned/thing/empty/"])
+def test_a_folder_of_the_team_s_does_not_make_room_for_a_file(theirs: str, history: History, service: Path) -> None:
+    history.release("0.2.0", {"owned/thing/inner.txt": "inner\n"})
+    history.release("0.3.0", {"owned/thing/inner.txt": None, "owned/thing": "thing\n"})
+    rolled_up(history, service, "0.2.0")
+    if theirs.endswith("/"):
+        (service / theirs).mkdir()
+    else:
+        write(service, theirs, "theirs\n")
+    before = tree(service)
+    assert "owned/thing is a folder, and a file in the template" in refused(history, service, "0.3.0")
+    assert tree(service) == before
+
+
+def refused(history: History, service: Path, ref: str) -> str:
+    if git(service, "status", "--porcelain"):
+        commit(service, "The team's")
+    done = twelvefold("rollup", service, "--template", str(history.repository), "--ref", ref, "--no-lock")
+    assert done.exit_code == 2, done.output
+    return done.output
+
+
+def test_a_byte_order_mark_is_no_reason_to_fail(history: History, service: Path) -> None:
+    text = (service / "pyproject.toml").read_text()
+    write(service, "pyproject.toml", "\ufeff" + text)
+    history.release("0.2.0", {"pyproject.toml": history.files["pyproject.toml"].replace("= 100", "= 110")})
+    rolled_up(history, service, "0.2.0")
+    assert (service / "pyproject.toml").read_text() == "\ufeff" + text.replace("= 100", "= 110")

@@ -131,10 +131,15 @@ class _Scan:
     def data(self) -> dict[str, dict[str, str | None]]:
         return {name: section.data for name, section in self.sections.items()}
 
+    @property
+    def places(self) -> set[tuple[str, str]]:
+        """Section and name of each key."""
+        return {(name, key) for name, section in self.sections.items() for key in section.entries}
+
     def raw(self, name: str) -> list[str]:
-        """The lines of a section."""
+        """The lines of a section, without comments below, which another header could take for its own."""
         section = self.sections[name]
-        return [bare(line) for line in self.lines[section.head : section.end]]
+        return [bare(line) for line in self.lines[section.head : section.bottom]]
 
     def _line(self, number: int, line: str) -> None:
         indent = len(line) - len(line.lstrip())
@@ -207,6 +212,8 @@ class _Conform:
         self.wanted = wanted
         self.sources = [_Scan(split(source)) for source in sources]
         self.known: Known = comments_of(templates(sources), is_comment)
+        if len(sources) > 2 and self._is_astray():
+            raise UnreadableError("a merge of the lines put keys into a section where nobody has them.")
 
     @property
     def now(self) -> _Scan:
@@ -221,6 +228,12 @@ class _Conform:
                 self._add_section(name)
             self._change_section(name, self.wanted[name])
         return self.lines.text
+
+    def _is_astray(self) -> bool:
+        """Whether a draft is no use, since its lines were aligned across sections."""
+        now, service = self.now, self.sources[1]
+        foreign = now.places - {place for source in self.sources for place in source.places}
+        return bool(foreign) or any(name in self.wanted and name not in now.sections for name in service.sections)
 
     def _is_team_s(self, line: str) -> bool:
         return is_comment(line) and line.strip() not in self.known

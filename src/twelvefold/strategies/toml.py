@@ -835,7 +835,7 @@ class _Change:
         rest = lead.free + self.of_the_team(part)
         if index == 0 and index < len(parts) and "\n" not in following:
             following = f"{lead.before}{rest}{lead.indent}"
-        elif "\n" in following and (rest or (index == 0 and "\n" in part.lead)):
+        elif "\n" in following and (rest or "\n" in part.lead):
             following = (lead.before or self.newline) + rest + following.partition("\n")[2]
         elif "\n" in part.lead and index < len(parts):
             following = f"{lead.before}{rest}{lead.indent}"
