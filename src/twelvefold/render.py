@@ -138,6 +138,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _run_scaraplate(checkout: Checkout, scratch: Path) -> None:
     with _without_unused():
+        importlib.import_module("cookiecutter.extensions")  # by name, in every Jinja environment of cookiecutter's
         from cookiecutter.exceptions import CookiecutterException
         from scaraplate.rollup import rollup
     try:
