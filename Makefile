@@ -96,6 +96,10 @@ bench: install ## Measure, side by side with a peer (minutes)
 bench-service: install ## Measure what the chassis costs on top of bare FastAPI (needs wrk)
 	python benchmarks/service.py $(ARGS)
 
+.PHONY: bench-rollup
+bench-rollup: install ## Roll up beside scaraplate, cruft and copier: what each loses, what it costs (minutes)
+	@python benchmarks/rollup.py $(ARGS)
+
 .PHONY: factors
 factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors
 	python scripts/factors.py

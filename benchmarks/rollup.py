@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
@@ -30,7 +31,22 @@ OURS = Path(sys.executable).parent
 SERVICES = 6  # in one process, the first of which is not counted
 LIMIT = 300  # seconds, for any one command
 SLUG = "pay-api"
-ANSWERS = {"TWELVEFOLD_QUIET": "1"}
+GITCONFIG = """[user]
+    name = bench
+    email = bench@localhost
+[init]
+    defaultBranch = main
+[advice]
+    detachedHead = false
+"""
+# copier 9.19 asks `git checkout` for an option that git has since 2.43.
+GIT_WITH_OPTION = """#!/bin/sh
+for argument do
+    shift
+    [ "$argument" = --end-of-options ] || set -- "$@" "$argument"
+done
+exec {git} "$@"
+"""
 # What would slow a tool down, help it, or let it find another project.
 HIDDEN = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"}
 WRITES = re.compile(r'\bopen(?:at)?\((?:AT_FDCWD<(?P<folder>[^>]*)>, )?"(?P<path>[^"]+)", [^)]*O_(?:WRONLY|RDWR)')
@@ -175,25 +191,42 @@ class Row:
     written: tuple[int | None, int | None] = (None, None)
 
 
+@cache
 def environment() -> dict[str, str]:
     """This process's environment, with a home of its own."""
     home = CACHE / "home"
     home.mkdir(parents=True, exist_ok=True)
-    (home / ".gitconfig").write_text(
-        "[user]\n\tname = bench\n\temail = bench@localhost\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
-    )
+    (home / ".gitconfig").write_text(GITCONFIG)
     kept = {name: value for name, value in os.environ.items() if name not in HIDDEN}
-    return {**kept, **ANSWERS, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home)}
+    return {
+        **kept,
+        "TWELVEFOLD_QUIET": "1",
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_CONFIG_HOME": str(home),
+    }
 
 
-def run(command: Sequence[str | Path], folder: Path) -> Done:
-    """Run `command` in `folder`. Raises FailedError if it cannot be started or takes longer than LIMIT."""
+def add_git(programs: Path) -> None:
+    """Beside copier, put a git that takes what copier asks for, if the machine's own is too old."""
+    program = shutil.which("git") or "git"
+    version = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < (2, 43):
+        (programs / "git").write_text(GIT_WITH_OPTION.format(git=program))
+        (programs / "git").chmod(0o755)
+
+
+def run(command: Sequence[str | Path], folder: Path, programs: Path = OURS) -> Done:
+    """Run `command` in `folder`, with `programs` first in the PATH.
+
+    Raises FailedError if it cannot be started or takes longer than LIMIT.
+    """
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
                 ["timeout", str(LIMIT), *command],
                 cwd=folder,
-                env=environment(),
+                env={**environment(), "PATH": f"{programs}:{os.environ['PATH']}"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -215,14 +248,17 @@ def install(tool: Tool) -> None:
     if not tool.requirements or (home / "complete").exists():
         return
     shutil.rmtree(home, ignore_errors=True)
-    for command in (
+    commands: list[list[str | Path]] = [
         ["uv", "venv", "--quiet", "--python", sys.executable, home],
         ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", home / "bin/python", *tool.requirements],
-    ):
+    ]
+    for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = done.stderr.strip().splitlines() or ["uv failed"]
             raise FailedError(f"{tool.name} could not be installed: {reason[-1].strip()}")
+    if tool.dialect == "copier":
+        add_git(tool.programs)
     (home / "complete").touch()
 
 
@@ -248,7 +284,7 @@ def rendered(tool: Tool, place: Place, folder: Path) -> Path:
     """A service at v1, committed. Raises FailedError."""
     service = folder / "rendered" / SLUG
     service.parent.mkdir(parents=True)
-    done = run(tool.render(tool.programs, place, service), folder)
+    done = run(tool.render(tool.programs, place, service), folder, tool.programs)
     if done.exit_code or not (service / "pyproject.toml").is_file():
         raise FailedError(f"{tool.name} could not render: {done.said.strip().splitlines()[-1:]}")
     commit(service, "Rendered")
@@ -271,7 +307,7 @@ def copied(service: Path, folder: Path, name: str) -> Path:
 
 def updated(tool: Tool, place: Place, service: Path) -> Done:
     """Roll the service up to v3."""
-    return run(tool.update(tool.programs, place, service), service)
+    return run(tool.update(tool.programs, place, service), service, tool.programs)
 
 
 def judged(done: Done, service: Path, checks: Mapping[str, Check]) -> list[str]:
@@ -283,20 +319,21 @@ def in_process(tool: Tool, place: Place, services: Sequence[Path], folder: Path)
     script = folder / "driver.py"
     script.write_text(DRIVER.format(setup=tool.setup, driver=tool.driver))
     where = json.dumps({"repository": str(place.repository), "new": str(place.new)})
-    done = run([tool.programs / "python", script, where, *services], folder)
+    done = run([tool.programs / "python", script, where, *services], folder, tool.programs)
     figures = [float(line) for line in done.said.splitlines() if re.fullmatch(r"[\d.e-]+", line)]
     if len(figures) != len(services):
         raise FailedError(f"{tool.name} in one process: {done.said.strip().splitlines()[-1:]}")
     return statistics.median(figures[1:])
 
 
-def written(command: Sequence[str | Path], service: Path, folder: Path) -> int | None:
-    """How many of the service's files a command opens for writing or replaces by a rename; None without strace."""
+def written(tool: Tool, place: Place, service: Path, folder: Path) -> int | None:
+    """How many of the service's files a rollup opens for writing or replaces by a rename; None without strace."""
     if not shutil.which("strace"):
         return None
     log = folder / "strace.txt"
     calls = "open,openat,creat,rename,renameat,renameat2"
-    run(["strace", "--follow-forks", "-y", "-s", "4096", "-e", f"trace={calls}", "-o", log, *command], service)
+    options: list[str | Path] = ["--follow-forks", "-y", "-s", "4096", "-e", f"trace={calls}", "-o", log]
+    run(["strace", *options, *tool.update(tool.programs, place, service)], service, tool.programs)
     return len(set(paths_written(log.read_text(errors="replace"), service)))
 
 
@@ -331,10 +368,9 @@ def measure(tool: Tool, folder: Path, rounds: int) -> Row:
 
 
 def written_twice(tool: Tool, place: Place, service: Path, folder: Path) -> tuple[int | None, int | None]:
-    command = tool.update(tool.programs, place, service)
-    first = written(command, service, folder)
+    first = written(tool, place, service, folder)
     commit(service, "Rolled up")
-    return first, written(command, service, folder)
+    return first, written(tool, place, service, folder)
 
 
 def line(name: str, row: Row) -> list[str]:
@@ -381,7 +417,7 @@ def of_this_template(folder: Path, rounds: int) -> dict[str, float]:
     rollup = [updated(ours, place, trial) for trial in trials]
     for trial in trials:
         commit(trial, "Rolled up")
-    options = ["--template", place.repository, "--ref", "v3"]
+    options: list[str | Path] = ["--template", place.repository, "--ref", "v3"]
     commands: dict[str, list[str | Path]] = {
         "--check": ["rollup", trials[0], *options, "--check"],
         "nothing to do": ["rollup", trials[0], *options, "--no-lock"],

@@ -109,14 +109,29 @@ def _shared(number: int) -> dict[str, Item]:
         ".gitlab-ci.yml": _pipeline(number),
         ".pre-commit-config.yaml": _hooks(number),
         "compose.yaml": _compose(number),
-        "mkdocs.yml": f"site_name: {'@slug@' if number < 3 else '@slug@ handbook'}\ntheme: material\nnav:\n  - index.md\n",
+        "mkdocs.yml": _site(number),
         ".yamllint.yaml": f"extends: default\nrules:\n  line-length:\n    max: {100 if number < 2 else 120}\n",
-        ".gitignore": "# Caches\n.cache/\n*.log\n\n"
-        + ("# Builds\ndist/\n\n" if number > 1 else "")
-        + "# Secrets\n.env\n",
+        ".gitignore": _ignored(number),
         ".env.example": "# The port.\nPORT=8000\n" + ("# The level.\nLOG_LEVEL=info\n" if number > 1 else ""),
     }
     return {path: Item(SHARED, content) for path, content in shared.items()}
+
+
+def _ignored(number: int) -> str:
+    added = "# Builds\ndist/\n\n" if number > 1 else ""
+    return f"# Caches\n.cache/\n*.log\n\n{added}# Secrets\n.env\n"
+
+
+def _site(number: int) -> str:
+    name = "@slug@" if number < 3 else "@slug@ handbook"
+    return f"site_name: {name}\ntheme: material\nnav:\n  - index.md\n"
+
+
+def _operations(number: int) -> str:
+    advice = "Ask the platform team first." if number > 1 else "Ask somebody."
+    return (
+        f"# Operations\n\n## Alerts\n\n{advice}\n\n## Backups\n\nEvery night.\n\n## Restore\n\nFrom the last backup.\n"
+    )
 
 
 def _pyproject(number: int) -> str:
@@ -208,15 +223,12 @@ def _scripts(number: int) -> dict[str, Item]:
 
 
 def _documents(number: int) -> dict[str, Item]:
-    advice = "Ask the platform team first.\n" if number > 1 else "Ask somebody.\n"
     paragraphs = ("make run", "make test" if number < 2 else "make test lint", "make release")
     found = {
         "README.md": f"# @slug@\n\n@description@\n\n## Run\n\n    {paragraphs[0]}\n\n## Test\n\n    {paragraphs[1]}\n\n"
         f"## Release\n\n    {paragraphs[2]}\n",
         "docs/index.md": "# @slug@\n\n@description@\n",
-        RENAMED["docs/operations.md"] if number > 1 else "docs/operations.md": (
-            f"# Operations\n\n## Alerts\n\n{advice}\n## Backups\n\nEvery night.\n\n## Restore\n\nFrom the last backup.\n"
-        ),
+        RENAMED["docs/operations.md"] if number > 1 else "docs/operations.md": _operations(number),
         "docs/windows.md": f"# Windows\n\nUse WSL{'' if number < 2 else ' 2'}.\n",
     }
     if number > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from jinja2 import Environment
 
-from conftest import git
+from conftest import commit, git
 from histories import History, render, rolled_up, team_s, write
 from twelvefold import render as rendering
 from twelvefold import template as templates
@@ -125,6 +126,29 @@ def test_a_checkout_leaves_the_template_s_index_alone(history: History, tmp_path
     assert (run.stat().st_mode & 0o100, list(tmp_path.glob("*.index"))) == (0o100, [])
 
 
+def test_the_scratch_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(rendering, "SHARED_MEMORY", str(tmp_path))
+    assert rendering._memory_disk() == str(tmp_path)
+    monkeypatch.setattr(rendering, "ROOM", 2**80)
+    assert rendering._memory_disk() is None
+    monkeypatch.setattr(rendering, "ROOM", 0)
+    monkeypatch.setattr(rendering, "SHARED_MEMORY", str(tmp_path / "none"))
+    assert rendering._memory_disk() is None
+    monkeypatch.setattr(rendering, "SHARED_MEMORY", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert rendering._memory_disk() is None
+
+
+def test_rules_that_a_hook_changes_are_the_next_service_s_own(history: History, tmp_path: Path) -> None:
+    checkout = Checkout(templates.find(str(history.repository), "0.1.0"), tmp_path)
+    load: Any = next(value for _, name, value in replacements(checkout) if name == "safe_load")
+    load("a: [1]")["a"].append(2)
+    assert load("a: [1]") == {"a": [1]}
+    with (history.repository / "scaraplate.yaml").open() as file:
+        assert "strategies_mapping" in load(file)
+
+
 def test_a_stand_in_imports_the_real_module_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "UNUSED", ("colorsys",))
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
@@ -135,14 +159,30 @@ def test_a_stand_in_imports_the_real_module_when_it_is_called(monkeypatch: pytes
     assert "colorsys" in sys.modules
 
 
-def test_what_is_not_imported_is_not_needed() -> None:
-    """In a Python of its own, because this one has them already."""
-    import subprocess
-
+def imported(*arguments: str | Path) -> set[str]:
+    """The modules that the command has imported at its end, in a Python of its own."""
     code = (
-        "import sys; from twelvefold.render import _without_unused\n"
-        "with _without_unused(): import scaraplate.rollup, cookiecutter.main, cookiecutter.extensions\n"
-        f"assert not set(sys.modules) & set({UNUSED!r}), sorted(set(sys.modules) & set({UNUSED!r}))\n"
+        "import sys; from twelvefold.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code in (0, 1, 2), end.code\n"
+        "print(*sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split())
+
+
+def test_a_rollup_does_not_import_what_it_does_not_need(history: History, service: Path) -> None:
+    commit(service, "The team's")
+    found = imported("rollup", service, "--template", history.repository, "--ref", "0.1.0", "--no-lock")
+    assert "scaraplate.rollup" in found
+    assert not found & set(UNUSED)
+
+
+@pytest.mark.parametrize("command", ["rollup", "status"])
+def test_where_there_is_nothing_to_do_nothing_that_renders_is_imported(
+    command: str, history: History, tmp_path: Path
+) -> None:
+    fresh = render(history, "0.1.0", tmp_path)
+    found = imported(command, fresh, "--template", history.repository)
+    assert "twelvefold.plan" in found
+    assert not found & {"cookiecutter", "filelock", "jinja2", "scaraplate"}

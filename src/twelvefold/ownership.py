@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import TemplateError
-from jinja2.sandbox import SandboxedEnvironment
-
 from twelvefold.errors import RefusedError
 from twelvefold.service import refuse_outside
 from twelvefold.strategies.files import FileRule
@@ -51,6 +48,11 @@ class Migrations:
 
     def moved(self, answers: Answers) -> dict[str, str]:
         """Old path → new path, with the answers filled in, chains followed."""
+        if not self.paths:
+            return {}
+        from jinja2 import TemplateError
+        from jinja2.sandbox import SandboxedEnvironment
+
         jinja = SandboxedEnvironment()  # as scaraplate renders the patterns
         try:
             paths = {

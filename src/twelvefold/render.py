@@ -10,6 +10,8 @@ import contextlib
 import importlib
 import io
 import json
+import os
+import pickle
 import runpy
 import sys
 import tempfile
@@ -34,15 +36,18 @@ if TYPE_CHECKING:
 
 # Imported by scaraplate and cookiecutter, slow, and called by nothing that a rollup needs.
 UNUSED = ("arrow", "pkg_resources", "requests")
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of a random name is made there
+ROOM = 32 * 1024 * 1024  # bytes: ten times what a render of this template takes
 
 
 @dataclass(slots=True)
 class Checkout:
-    """A template's files in a folder, and what Jinja made of them."""
+    """A template's files in a folder, what Jinja made of them, and pickles of what YAML did."""
 
     template: Template
     folder: Path
     compiled: dict[tuple[object, ...], CodeType] = field(default_factory=dict)
+    parsed: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -100,8 +105,20 @@ def render(
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder:
+    """A folder that goes at the end of the context; what is temporary for others inside lies on the same disk."""
+    with (
+        _replaced(tempfile, "tempdir", _memory_disk() or tempfile.gettempdir()),
+        tempfile.TemporaryDirectory(prefix="twelvefold-") as folder,
+    ):
         yield Path(folder)
+
+
+def _memory_disk() -> str | None:
+    """A disk in memory, if there is room on one and the user has not said where to: some hundred files come and go."""
+    if "TMPDIR" in os.environ or not os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
+        return None
+    disk = os.statvfs(SHARED_MEMORY)
+    return SHARED_MEMORY if disk.f_bavail * disk.f_frsize >= ROOM else None
 
 
 def _file(path: Path) -> File:
@@ -122,6 +139,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _run_scaraplate(checkout: Checkout, scratch: Path) -> None:
     with _without_unused():
+        importlib.import_module("cookiecutter.extensions")  # by name, in every Jinja environment of cookiecutter's
         from scaraplate.rollup import rollup
     try:
         with contextlib.redirect_stdout(io.StringIO()), quick(checkout):
@@ -161,7 +179,7 @@ def replacements(checkout: Checkout) -> list[tuple[object, str, object]]:
         (hooks, "run_script", _run_hook),
         (Environment, "compile", _compiling(checkout)),
         (scaraplate, "get_template_meta_from_git", _knowing(checkout.template)),
-        (yaml, "safe_load", _safe_load),
+        (yaml, "safe_load", _loading(checkout)),
     ]
 
 
@@ -213,9 +231,16 @@ def _knowing(template: Template) -> Callable[..., TemplateMeta]:
     return meta
 
 
-def _safe_load(stream: Any) -> Any:
-    """PyYAML's safe_load, by its parser in C where there is one."""
-    return yaml.load(stream, Loader=SAFE_LOADER)  # noqa: S506 - it is a safe one
+def _loading(checkout: Checkout) -> Callable[[Any], Any]:
+    """PyYAML's safe_load, by its parser in C where there is one, which remembers: the rules are read three times."""
+
+    def loaded(stream: Any) -> Any:
+        text = stream if isinstance(stream, str) else stream.read()
+        if text not in checkout.parsed:
+            checkout.parsed[text] = pickle.dumps(yaml.load(text, Loader=SAFE_LOADER))  # noqa: S506 - a safe one
+        return pickle.loads(checkout.parsed[text])  # noqa: S301 - our own, a line above
+
+    return loaded
 
 
 @contextlib.contextmanager

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from twelvefold import template as templates
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
@@ -198,6 +196,8 @@ def refuse_other_branch(repository: Repository, last: LastSteps) -> None:
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
     """Keep a second run out. Raises RefusedError if one goes on for longer than it should."""
+    from filelock import FileLock, Timeout  # slow to import, and nothing to change needs none
+
     try:
         state.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{state}.lock", timeout=LOCK_SECONDS):

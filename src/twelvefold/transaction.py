@@ -120,23 +120,22 @@ def _stage(steps: Sequence[Step], changes: Iterable[Change], state: Path, rememb
             _write(state / STAGED / str(step.number), change.after)
     draft = state / f"{JOURNAL}.draft"
     _write(draft, File(json.dumps({"steps": [asdict(step) for step in steps], "memo": remember}).encode()))
-    _sync(state / STAGED)
+    # All are written before the first is synced: the file system then has one transaction for them, not one each.
+    for path in (draft, *(state / STAGED).iterdir(), state / STAGED):
+        _sync(path)
     draft.rename(state / JOURNAL)
     _sync(state)
     _sync(state.parent)
 
 
 def _write(path: Path, file: File) -> None:
-    """Make a new file, and have it on the disk."""
     with path.open("xb") as stream:
         stream.write(file.content)
-        stream.flush()
         os.fchmod(stream.fileno(), file.mode)
-        os.fsync(stream.fileno())
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -261,6 +260,7 @@ def _copy(staged: Path, target: Path) -> None:
     beside.unlink(missing_ok=True)  # a kill left it
     try:
         _write(beside, File(staged.read_bytes(), os.access(staged, os.X_OK)))
+        _sync(beside)
         beside.rename(target)
     except OSError:
         beside.unlink(missing_ok=True)
