@@ -43,7 +43,7 @@ JOBS = {
 IGNORED = ((".cache/", None), ("*.pyc",), ("build/", None), ("*.log", None), ("!keep.log", None))
 VARIABLES = {"PORT": ("8000", "8080"), "LOG_LEVEL": ("info", "debug", None), "TOKEN": (None, "")}
 OPTIONS = {"level": ("info", "warning"), "format": ("%(message)s", "50%", None), "color": (None, "no")}
-LINES = (("one",), ("two", "2"), ("three", "3", None), ("four", None), ("five", "5"))
+LINES = (("one",), ("two", "2"), ("three", "3", None), ("four", None), ("five", "5"), ("six",))
 
 
 @dataclass(frozen=True)
@@ -216,6 +216,9 @@ def version(draw: st.DrawFn, moved: Mapping[str, str]) -> Version:
         "config/legacy.ini": draw(options()),
         "notes.txt": _lines(_chosen(draw, LINES)),
     }
+    for folder in ("owned", "seeds"):
+        if draw(st.booleans()):
+            files[f"{folder}/<% if cookiecutter.database %>database.py<% endif %>"] = "DATABASE = True\n"
     renamed = {moved.get(path, path): text for path, text in files.items()}
     executable = frozenset(path for path in ("owned/run.sh", "notes.txt") if draw(st.booleans()))
     return Version(renamed, executable, moved)
@@ -283,8 +286,7 @@ def options(draw: st.DrawFn) -> str:
 
 def edits(*pools: tuple[Edit, ...]) -> st.SearchStrategy[list[Edit]]:
     """What a team did before a rollup."""
-    pool = [edit for edits in pools for edit in edits]
-    return st.lists(st.sampled_from(pool), max_size=6, unique=True)
+    return st.lists(st.one_of(*map(st.sampled_from, pools)), max_size=8, unique=True)
 
 
 answers = st.fixed_dictionaries({"database": st.booleans(), "ci": st.sampled_from(["gitlab", "github"])})
