@@ -89,7 +89,9 @@ def _healed(decision: Decision) -> str:
 
 
 def _returned(decision: Decision) -> str:
-    return f"put back: {decision.key or 'the file'}, which the template needs and you had deleted"
+    if not decision.key:
+        return "put back, for the template needs it; you had deleted it"
+    return f"put back: {decision.key}, which the template needs and you had deleted"
 
 
 def _conflict(decision: Decision) -> str:
