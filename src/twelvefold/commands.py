@@ -115,6 +115,7 @@ def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
         if transaction.is_open(repository.state):
             raise RefusedError(INTERRUPTED)
         repository.refuse_changes()
+        rollup.service.refuse_another_update()
         if last.branch:
             engine.switch(repository, last.branch)
         memo = {"report": reports.as_memo(report), "last": asdict(last)}

@@ -68,6 +68,7 @@ def prepare(request: Request, repository: Repository | None = None) -> Rollup:
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
+    service.refuse_another_update()
     return Rollup(service, repository, template, version, planned)
 
 

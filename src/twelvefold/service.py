@@ -79,6 +79,15 @@ class Service:
         """The file at `path`, None if there is none. Raises RefusedError if it is a link, or under one."""
         return read_file(self.root, path)
 
+    def refuse_another_update(self) -> None:
+        """Raise RefusedError if the memory is not what it was when it was read.
+
+        Files read since may then be older or newer than the memory: merged, they could lose what is newer.
+        """
+        now = Service.open(self.root) if (self.root / MEMORY).is_dir() else Service(self.root)
+        if (now.manifest, now.stamp) != (self.manifest, self.stamp):
+            raise RefusedError("Another update was made while this one was planned. Run the same command again.")
+
     @property
     def remembers_itself(self) -> bool:
         """Whether the memory is as a render wrote it."""
