@@ -38,7 +38,9 @@ def migrated(answers: Answers, questions: Mapping[str, Any], migrations: Migrati
         result[question], note = _taken(question, answer, asked[question], migrations.choices.get(question, {}))
         notes += [note] if note else []
     notes += [
-        f"The template asks {question} now; it takes the default." for question in asked if question not in result
+        f"The template asks {question} now; it takes the default. For another: --answer {question}=..."
+        for question in asked
+        if question not in result
     ]
     return Migrated(result, notes)
 

@@ -95,7 +95,10 @@ def _returned(decision: Decision) -> str:
 
 
 def _conflict(decision: Decision) -> str:
-    return f"kept yours: {decision.key}, where the template changed the same lines; put the two together by hand"
+    return (
+        f"kept yours: {decision.key}, where the template changed the same lines (template: {shown(decision.template)}); "
+        "put the two together by hand"
+    )
 
 
 _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
