@@ -95,8 +95,9 @@ def _returned(decision: Decision) -> str:
 
 
 def _conflict(decision: Decision) -> str:
+    theirs = shown(decision.template)
     return (
-        f"kept yours: {decision.key}, where the template changed the same lines (template: {shown(decision.template)}); "
+        f"kept yours: {decision.key}, where the template changed the same lines (template: {theirs}); "
         "put the two together by hand"
     )
 
