@@ -120,8 +120,7 @@ def test_the_team_s_keys_and_members_stay(history: History, tmp_path: Path) -> N
     assert ci.startswith("# Ours.\n")
     for line in ("build:\n  stage: build\n  script: [make all]\n", "  script: [flake8]\n", "make test"):
         assert line in ci
-    assert (service / ".gitignore").read_text().splitlines()[0] == "dist/"
-    assert ".env" in (service / ".gitignore").read_text().splitlines()
+    assert {"dist/", ".env"} <= set((service / ".gitignore").read_text().splitlines())
 
 
 def test_answers_are_guessed_and_may_be_given(history: History, tmp_path: Path) -> None:
@@ -202,13 +201,14 @@ def test_what_it_does_not_take(history: History, service: Path, tmp_path: Path) 
     grown = repository(tmp_path / "billing", "flat")
     (tmp_path / "bare").mkdir()
     template = ("--template", str(history.repository))
-    for message, arguments in {
+    cases: dict[str, list[str | Path]] = {
         "was made by a template already. To update it: twelvefold rollup": [service, *template],
         "Name the template: twelvefold adopt --template URL": [grown],
         "is in no git repository": [tmp_path / "bare", *template],
         "has no tag, branch or commit 9": [grown, *template, "--ref", "9"],
         "The template does not ask x": [grown, *template, "--answer", "x=y"],
-    }.items():
+    }
+    for message, arguments in cases.items():
         done = twelvefold("adopt", *arguments)
         assert (done.exit_code, message in done.output) == (2, True), done.output
     write(grown, ".scaraplate.conf", "no section\n")

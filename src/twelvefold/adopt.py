@@ -119,7 +119,8 @@ def _of_remote(root: Path) -> Answers:
     path = parts.path.strip("/")
     if not parts.hostname or "/" not in path:
         return {}
-    answers: Answers = {"owner": path.rpartition("/")[0], "repository_url": f"https://{parts.hostname}/{path}"}
+    page = f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} else f"https://{parts.hostname}"
+    answers: Answers = {"owner": path.rpartition("/")[0], "repository_url": f"{page}/{path}"}
     host = next((name for name in ("gitlab", "github") if name in parts.hostname), None)
     return {**answers, "ci": host} if host else answers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,25 +31,38 @@ def migrated(answers: Answers, questions: Mapping[str, Any], migrations: Migrati
     result: dict[str, str | bool] = {}
     notes = []
     for stored, answer in answers.items():
-        question = stored if stored in asked else migrations.questions.get(stored, stored)
-        if question not in asked:
+        question = _latest(stored, migrations.questions, asked)
+        if question not in asked or (question != stored and question in answers):
             notes.append(f"The template does not ask {stored} any more; your answer was {_shown(answer)}.")
             continue
-        choices = asked[question]
-        if isinstance(choices, list) and answer not in choices:
-            new = migrations.choices.get(question, {}).get(str(answer))
-            takes = str(new if new in choices else choices[0])
-            notes.append(f"The template has no {question} = {_shown(answer)} any more; it is {takes} now.")
-            result[question] = takes
-        elif isinstance(choices, bool) != isinstance(answer, bool) and not isinstance(choices, list):
-            result[question], takes = _retyped(answer, choices)
-            notes.append(f"The template takes {takes} for {question} now; your answer was {_shown(answer)}.")
-        else:
-            result[question] = answer
+        result[question], note = _taken(question, answer, asked[question], migrations.choices.get(question, {}))
+        notes += [note] if note else []
     notes += [
-        f"The template asks {question} now; it takes the default." for question in asked if question not in result
+        f"The template asks {question} now; it takes the default. For another: --answer {question}=..."
+        for question in asked
+        if question not in result
     ]
     return Migrated(result, notes)
+
+
+def _taken(question: str, answer: str | bool, default: Any, moved: Mapping[str, str]) -> tuple[str | bool, str]:
+    """The answer that the template takes for `answer`, and a note if that is another; `moved` maps old choices."""
+    if isinstance(default, list) and answer not in default:
+        new = _latest(str(answer), moved, default)
+        taken = new if new in default else str(default[0])
+        return taken, f"The template has no {question} = {_shown(answer)} any more; it is {taken} now."
+    if not isinstance(default, list) and isinstance(default, bool) != isinstance(answer, bool):
+        value, said = _retyped(answer, default)
+        return value, f"The template takes {said} for {question} now; your answer was {_shown(answer)}."
+    return answer, ""
+
+
+def _latest(name: str, moved: Mapping[str, str], known: Container[str]) -> str:
+    """`name`, or what it was renamed to, once or more often, until it is known."""
+    for _ in moved:
+        if name not in known:
+            name = moved.get(name, name)
+    return name
 
 
 def _shown(answer: str | bool) -> str:

@@ -13,6 +13,9 @@ from twelvefold.decisions import Decision
 from twelvefold.errors import RefusedError
 
 SERVICE = click.argument("service", type=click.Path(path_type=Path), default=Path())
+TEMPLATE = click.option(
+    "--template", metavar="URL", help="The template; the one that the service came from if not given."
+)
 COLOURS = {
     "title": {"bold": True},
     "added": {"fg": "green"},
@@ -60,22 +63,17 @@ def main() -> None:
     """
 
 
-def template_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which template, at which version, with which answers."""
-    for option in (
-        click.option("--answer", "answers", multiple=True, metavar="QUESTION=ANSWER", help="Change an answer."),
-        click.option("--ref", metavar="REF", help="A tag, branch or commit; the newest release if not given."),
-        click.option(
-            "--template", metavar="URL", help="The template; the one that the service came from if not given."
-        ),
-    ):
-        command = option(command)
-    return command
+def version_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which version of the template, with which answers."""
+    answer = click.option("--answer", "answers", multiple=True, metavar="QUESTION=ANSWER", help="Give an answer.")
+    ref = click.option("--ref", metavar="REF", help="A tag, branch or commit; the newest release if not given.")
+    return ref(answer(command))
 
 
 @main.command()
 @SERVICE
-@template_options
+@TEMPLATE
+@version_options
 @click.option("--check", is_flag=True, help="Only say whether it would change anything; exit code 1 if so.")
 @click.option("--diff", is_flag=True, help="Only show what it would change.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
@@ -93,7 +91,8 @@ def rollup(service: Path, **options: Any) -> None:
 
 @main.command()
 @click.argument("repository", type=click.Path(path_type=Path), default=Path())
-@template_options
+@click.option("--template", metavar="URL", help="The template.")
+@version_options
 @click.option("--yes", is_flag=True, help="Do it; without this, only show what would be done.")
 @click.option("--no-input", is_flag=True, help="Do not ask: take what the repository's own files say.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
@@ -109,10 +108,13 @@ def adopt(repository: Path, **options: Any) -> None:
 
 @main.command()
 @SERVICE
-@click.option("--template", metavar="URL", help="The template; the one that the service came from if not given.")
+@TEMPLATE
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(service: Path, template: str | None, as_json: bool) -> None:
-    """Say where SERVICE stands: its version, the newest, what is not as the template has it."""
+    """Say where SERVICE stands.
+
+    Its version, the newest one, and what is not as the template has it. Exit code 1 if it is not in step.
+    """
     from twelvefold.commands import run_status
 
     sys.exit(run_status(service, template, as_json=as_json))
@@ -121,7 +123,10 @@ def status(service: Path, template: str | None, as_json: bool) -> None:
 @main.command()
 @click.argument("url")
 def trust(url: str) -> None:
-    """Let the hooks of the template at URL run on this machine, whenever a service names it."""
+    """Trust the template at URL.
+
+    Its hooks and extensions may run on this machine then, whenever a service names it.
+    """
     from twelvefold import template
 
     template.trust(url)

@@ -89,11 +89,17 @@ def _healed(decision: Decision) -> str:
 
 
 def _returned(decision: Decision) -> str:
-    return f"put back: {decision.key or 'the file'}, which the template needs and you had deleted"
+    if not decision.key:
+        return "put back, for the template needs it; you had deleted it"
+    return f"put back: {decision.key}, which the template needs and you had deleted"
 
 
 def _conflict(decision: Decision) -> str:
-    return f"kept yours: {decision.key}, where the template changed the same lines; put the two together by hand"
+    theirs = shown(decision.template)
+    return (
+        f"kept yours: {decision.key}, where the template changed the same lines (template: {theirs}); "
+        "put the two together by hand"
+    )
 
 
 _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {

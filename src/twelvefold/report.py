@@ -61,8 +61,9 @@ class Report:
         else:
             files = self.files()
             counts = {word: len([1 for one, _ in files if one == word]) for word in ("added", "changed", "deleted")}
-            parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "only the memory"
-            counted = f"{_many(len(files), 'file')}: {parts}" if files else "Only the rollup's memory changes"
+            parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+            would = "" if self.was_applied else " would change"
+            counted = f"{_many(len(files), 'file')}{would}: {parts}" if files else "Only the rollup's memory changes"
         return f"{counted}. {self._asks()}".strip()
 
     def _asks(self) -> str:

@@ -369,6 +369,7 @@ def test_reports_say_what_the_terminal_says(newer: History, service: Path, tmp_p
     code, said = run(newer, service, "--report", tmp_path / "report.md", "--check")
     text = (tmp_path / "report.md").read_text()
     assert code == 1
+    assert said.endswith("2 files would change: 2 changed. 1 decision to look at.\n")
     assert "An update would bring the service to version 0.2.0 of the template" in text
     assert "- `Makefile`: put back as the template has it" in text
     assert "-\techo `ours`" in text

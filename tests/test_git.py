@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from twelvefold.git import GitError, git, without_credentials
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://user:token@host/a.git", "https://host/a.git"),
+        ("https://token@host:8443/a.git", "https://host:8443/a.git"),
+        ("https://user:p@ss@host/a.git", "https://host/a.git"),
+        ("https://:token@host", "https://host"),
+        ("ssh://git@host/a.git", "ssh://git@host/a.git"),
+        ("git@host:a.git", "git@host:a.git"),
+        (
+            "fatal: 'https://a:b@host/x' and 'https://c@host/y@z' failed",
+            "fatal: 'https://host/x' and 'https://host/y@z' failed",
+        ),
+        ("https://host/a@b", "https://host/a@b"),
+        ("/srv/git/a@b.git", "/srv/git/a@b.git"),
+    ],
+)
+def test_nobody_s_credentials_are_shown(text: str, shown: str) -> None:
+    assert without_credentials(text) == shown
+
+
+def test_a_complaint_is_one_line_and_without_credentials(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(GitError) as failure:
+        git(tmp_path, "fetch", "--quiet", "http://user:t0k3n@127.0.0.1:1/a.git")
+    assert failure.value.exit_code == 3
+    assert failure.value.message.startswith("git fetch: fatal: unable to access 'http://127.0.0.1:1/a.git")
+    assert "\n" not in failure.value.message
+
+
+def test_a_calling_git_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a hook, which git calls with these set."""
+    git(tmp_path, "init", "--quiet")
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+    assert git(tmp_path, "rev-parse", "--show-toplevel") == str(tmp_path.resolve())
