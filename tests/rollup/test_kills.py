@@ -179,7 +179,7 @@ def killed_everywhere(case: Case, arguments: tuple[str, ...], step: int = 1) -> 
 @pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_every_write_the_same_command_finishes_it(step: int, case: Case) -> None:
     count = killed_everywhere(case, ("--no-lock", "--report", str(case.tmp / "report.json")), step)
-    assert count > 6
+    assert count * step > 60
 
 
 @pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
