@@ -176,13 +176,13 @@ def killed_everywhere(case: Case, arguments: tuple[str, ...], step: int = 1) -> 
     return count
 
 
-@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_every_write_the_same_command_finishes_it(step: int, case: Case) -> None:
     count = killed_everywhere(case, ("--no-lock", "--report", str(case.tmp / "report.json")), step)
-    assert count > 12
+    assert count * step > 60
 
 
-@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_every_write_with_a_lock_a_branch_and_a_commit(step: int, case: Case) -> None:
     arguments = ("--commit", "--branch", "update/now", "--report", str(case.tmp / "report.json"))
     killed_everywhere(case, arguments, step)
@@ -424,7 +424,7 @@ def test_the_system_sees_no_file_opened_for_writing_by_a_no_op(case: Case) -> No
     assert [line for line in lines if writing.search(line) and '"/dev/null"' not in line] == []
 
 
-@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_adoption_that_was_killed_is_finished_by_either_command(step: int, older: History, tmp_path: Path) -> None:
     service, pristine = tmp_path / SLUG, tmp_path / "pristine"
     write(pristine, "pyproject.toml", '[project]\nname = "pay-api"\ndependencies = ["httpx"]\n')
@@ -457,7 +457,7 @@ def test_an_adoption_that_was_killed_is_finished_by_either_command(step: int, ol
         done = adopt("--yes")[0] if opened % 2 else twelvefold("rollup", service, *named).exit_code
         assert done == code, number
         assert whole(service) == new, number
-    assert opened > 3
+    assert opened
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
