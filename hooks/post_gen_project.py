@@ -86,14 +86,15 @@ def content_of_template() -> str:
     """One hash of all that a render depends on, made of git's own hashes: a rollup knows it without a render."""
     paths = [TEMPLATE / name for name in ("cookiecutter.json", "scaraplate.yaml", "twelvefold_answers.py")]
     for folder in (TEMPLATE / "hooks", next(TEMPLATE.glob("*cookiecutter.project_slug*"))):
-        paths += [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        found = (path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+        paths += [path for path in found if "__pycache__" not in path.parts]
     return digest(f"{blob(path)} {path.relative_to(TEMPLATE).as_posix()}" for path in sorted(paths))
 
 
 def blob(path: Path) -> str:
     """The mode and hash that git has for a file."""
-    content = path.read_bytes()
-    mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+    content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    mode = "120000" if path.is_symlink() else "100755" if path.stat().st_mode & 0o100 else "100644"
     named = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     return f"{mode} {named}"
 

@@ -5,12 +5,16 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from commands import succeed
 from environments import TEMPLATE, render, service_python
+
+if TYPE_CHECKING:
+    from histories import History
 
 # Examples render services, on machines of any speed: their number is bounded, not their time.
 settings.register_profile("twelvefold", deadline=None, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "25")))
@@ -59,6 +63,33 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(clone, "The template")
     git(clone, "remote", "add", "origin", "https://token:secret@git.example.com:8443/org/twelvefold.git")
     return clone
+
+
+@pytest.fixture(scope="session")
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small template released as 0.1.0 in `template`, and a service of it in `services/pay-api`."""
+    import histories
+
+    folder = tmp_path_factory.mktemp("beginning")
+    (folder / "template").mkdir()
+    history = histories.History(folder / "template")
+    history.release("0.1.0")
+    histories.render(history, "0.1.0", folder)
+    return folder
+
+
+@pytest.fixture
+def history(beginning: Path, tmp_path: Path) -> History:
+    """A copy of the small template, to release more versions of."""
+    import histories
+
+    return histories.History(Path(shutil.copytree(beginning / "template", tmp_path / "template")))
+
+
+@pytest.fixture
+def service(beginning: Path, tmp_path: Path) -> Path:
+    """A copy of the small template's service, to edit as a team does."""
+    return Path(shutil.copytree(beginning / "services/pay-api", tmp_path / "services/pay-api"))
 
 
 def git(directory: Path, *arguments: str) -> str:

@@ -133,6 +133,10 @@ class History:
     questions: dict[str, Any] = field(default_factory=lambda: dict(QUESTIONS))
     migrations: dict[str, Any] = field(default_factory=dict)
     executable: set[str] = field(default_factory=lambda: {"owned/run.sh"})
+    merged: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(MERGED))
+    binaries: dict[str, bytes] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    rules: dict[str, Any] = field(default_factory=dict)  # on top of scaraplate.yaml's others
 
     def release(self, version: str, changes: Mapping[str, str | None] | None = None) -> None:
         """Change files (None deletes one), commit, and tag the version."""
@@ -155,6 +159,10 @@ class History:
             (project / path).parent.mkdir(parents=True, exist_ok=True)
             (project / path).write_bytes(text.encode())
             (project / path).chmod(0o755 if path in self.executable else 0o644)
+        for path, content in self.binaries.items():
+            (project / path).write_bytes(content)
+        for path, target in self.links.items():
+            (project / path).symlink_to(target)
         real = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
         kept = {name: real[name] for name in ("_copy_without_render", "_jinja2_env_vars", "_extensions")}
         about = {"_template_url": str(self.repository), "_template_version": version}
@@ -163,13 +171,14 @@ class History:
         (self.repository / "hooks").mkdir(exist_ok=True)
         shutil.copy(TEMPLATE / "hooks/post_gen_project.py", self.repository / "hooks")
         rules = yaml.safe_load(RULES)
-        for path, config in MERGED.items():
+        for path, config in self.merged.items():
             node = {"path": path, **config}
             mapping = rules["strategies_mapping"]
             mapping[path] = {"strategy": "twelvefold.strategies.strategy.Merged", "config": node}
             copy = {"strategy": "twelvefold.strategies.strategy.Applied", "config": node}
             mapping[f".twelvefold/applied/{path}"] = copy
         rules["migrations"] = self.migrations
+        rules |= self.rules
         (self.repository / "scaraplate.yaml").write_text(yaml.safe_dump(rules))
 
 
@@ -214,6 +223,12 @@ def edit(service: Path, path: str, old: str, new: str) -> None:
     text = (service / path).read_bytes().decode()
     assert old in text, text
     write(service, path, text.replace(old, new))
+
+
+def answers_of(service: Path) -> dict[str, Any]:
+    """The answers that the memory has."""
+    answers: dict[str, Any] = json.loads((service / ".twelvefold/answers.json").read_text(encoding="utf-8"))
+    return answers
 
 
 def team_s(service: Path) -> dict[str, tuple[int, bytes]]:

@@ -58,7 +58,7 @@ def fill_the_disk() -> None:
 class Points:
     """Counts changes below `folder`, and does harm at the one of that number; at all later ones too if `lasting`.
 
-    With `since`, it counts only from when that file is there.
+    With `since`, it counts only from when that file is there; without `halves`, it kills between writes only.
     """
 
     folder: Path
@@ -66,6 +66,7 @@ class Points:
     harm: Harm
     lasting: bool = False
     since: Path | None = None
+    halves: bool = True
     count: int = field(default=0, init=False)
 
     def reach(self, path: object, dir_fd: int | None = None) -> bool:
@@ -92,15 +93,21 @@ def named(path: object, dir_fd: int | None) -> Path | None:
 
 
 def each_point(
-    folder: Path, prepare: Callable[[], Any], action: Action, harm: Harm = kill
+    folder: Path,
+    prepare: Callable[[], Any],
+    action: Action,
+    harm: Harm = kill,
+    *,
+    step: int = 1,
+    halves: bool = True,
 ) -> Iterator[tuple[int, End]]:
     """Harm `action` at its first change below `folder`, then, from the start again, its second, until it gets through.
 
     `prepare` comes before each. Gives the number of the point and how the command ended there.
     """
-    for number in range(1, 2000):
+    for number in range(1, 2000, step):
         prepare()
-        end, count = at_point(Points(folder.resolve(), number, harm), action)
+        end, count = at_point(Points(folder.resolve(), number, harm, halves=halves), action)
         if count < number:
             assert number > 1, "the command changed nothing"
             return
@@ -154,14 +161,14 @@ def _count(points: Points) -> None:
         return plain_os_open(path, flags, mode, dir_fd=dir_fd)
 
     def os_write(handle: int, data: bytes) -> int:
-        if points.reach(handle):
+        if points.halves and points.reach(handle):
             plain_write(handle, data[: len(data) // 2])
             points.harm()
         return plain_write(handle, data)
 
     class Raw(io.FileIO):
         def write(self, data: Any) -> int:
-            if points.reach(self.fileno()):
+            if points.halves and points.reach(self.fileno()):
                 super().write(bytes(data)[: len(data) // 2])
                 points.harm()
             return super().write(data) or 0
@@ -177,7 +184,8 @@ def _count(points: Points) -> None:
         points.pass_by(points.folder)
         popen(self, *arguments, **named)
 
-    os.open, os.write = os_open, os_write  # type: ignore[assignment]
+    os.open = os_open
+    os.write = os_write  # type: ignore[assignment]
     for module in (io, builtins):
         module.open = opened  # type: ignore[attr-defined]
     subprocess.Popen.__init__ = started  # type: ignore[method-assign]

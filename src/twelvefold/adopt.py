@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,11 +16,12 @@ from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, without_credentials
 from twelvefold.ownership import merged_files
 from twelvefold.plan import plan, refuse_broken, refuse_what_git_lacks
-from twelvefold.rollup import Request, Rollup
+from twelvefold.rollup import Request, Rollup, refuse_other_paths, uncommitted
 from twelvefold.service import MEMORY, Repository, Service
 from twelvefold.template import Template
 
 Answers = dict[str, str | bool]
+SCARAPLATE = ".scaraplate.conf"  # where scaraplate keeps the answers by default
 
 
 def begin(request: Request) -> tuple[Template, Answers]:
@@ -37,13 +39,8 @@ def begin(request: Request) -> tuple[Template, Answers]:
         raise RefusedError("Name the template: twelvefold adopt --template URL")
     template = templates.find(request.template, request.ref)
     questions = template.questions()
-    guessed = {question: answer for question, answer in guesses(root).items() if question in questions}
-    fitting = {
-        question: answer
-        for question, answer in guessed.items()
-        if not isinstance(questions[question], list) or answer in questions[question]
-    }
-    return template, {**fitting, **parsed(request.answers, questions)}
+    fitting = {question: answer for question, answer in guesses(root).items() if _fits(answer, questions.get(question))}
+    return template, {**fitting, **parsed({**_of_scaraplate(root, questions), **request.answers}, questions)}
 
 
 def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
@@ -53,8 +50,14 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     rules = template.rules()
     from twelvefold import render
 
+    refuse_other_paths(answers, template.questions_in_paths())
     rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)})
     planned = plan(service, rendered, {})
+    if (service.root / SCARAPLATE).exists():
+        planned.notes.append(
+            f"The answers are those of {SCARAPLATE}, which nothing reads any more: git rm {SCARAPLATE}"
+        )
+    planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
     version = rendered.service.stamp.get("version", template.ref)
@@ -72,6 +75,24 @@ def guesses(root: Path) -> Answers:
     if description := project.get("description"):
         found["description"] = str(description)
     return {**found, **_of_remote(root), **_ci(root)}
+
+
+def _fits(answer: str | bool, default: Any) -> bool:
+    return answer in default if isinstance(default, list) else isinstance(answer, type(default))
+
+
+def _of_scaraplate(root: Path, questions: Mapping[str, Any]) -> dict[str, str]:
+    """The answers that plain scaraplate keeps. Raises RefusedError if they cannot be read."""
+    stored = configparser.ConfigParser(interpolation=None)
+    try:
+        stored.read(root / SCARAPLATE, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise RefusedError(
+            f"{SCARAPLATE} cannot be read: {' '.join(str(error).split())}. Mend it or move it away."
+        ) from error
+    section = dict(stored["cookiecutter_context"]) if "cookiecutter_context" in stored else {}
+    asked = {question for question in questions if not question.startswith("_")}
+    return {question: answer for question, answer in section.items() if question in asked}
 
 
 def _project(root: Path) -> Mapping[str, Any]:

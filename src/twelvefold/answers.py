@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from twelvefold.decisions import shown
 from twelvefold.errors import RefusedError
 from twelvefold.ownership import Migrations
+from twelvefold.service import refuse_half_characters
 
 Answers = Mapping[str, str | bool]
 YES = frozenset({"true", "yes", "y", "on", "1"})
@@ -31,20 +33,36 @@ def migrated(answers: Answers, questions: Mapping[str, Any], migrations: Migrati
     for stored, answer in answers.items():
         question = stored if stored in asked else migrations.questions.get(stored, stored)
         if question not in asked:
-            notes.append(f"The template does not ask {stored} any more; your answer was {answer!r}.")
+            notes.append(f"The template does not ask {stored} any more; your answer was {_shown(answer)}.")
             continue
         choices = asked[question]
         if isinstance(choices, list) and answer not in choices:
             new = migrations.choices.get(question, {}).get(str(answer))
             takes = str(new if new in choices else choices[0])
-            notes.append(f"The template has no {question} = {answer!r} any more; it is {takes!r} now.")
+            notes.append(f"The template has no {question} = {_shown(answer)} any more; it is {takes} now.")
             result[question] = takes
+        elif isinstance(choices, bool) != isinstance(answer, bool) and not isinstance(choices, list):
+            result[question], takes = _retyped(answer, choices)
+            notes.append(f"The template takes {takes} for {question} now; your answer was {_shown(answer)}.")
         else:
             result[question] = answer
     notes += [
         f"The template asks {question} now; it takes the default." for question in asked if question not in result
     ]
     return Migrated(result, notes)
+
+
+def _shown(answer: str | bool) -> str:
+    return str(answer).lower() if isinstance(answer, bool) else shown(answer)
+
+
+def _retyped(answer: str | bool, default: Any) -> tuple[str | bool, str]:
+    """The answer to a question that was of another type, and that for people."""
+    if isinstance(default, bool):
+        said = str(answer).lower()
+        value = said in YES if said in YES | NO else default
+        return value, _shown(value)
+    return _shown(answer), f"the text {_shown(answer)}"
 
 
 def parsed(given: Mapping[str, str], questions: Mapping[str, Any]) -> dict[str, str | bool]:
@@ -57,8 +75,9 @@ def _parsed(question: str, answer: str, asked: Mapping[str, Any]) -> str | bool:
     if question not in asked:
         near = difflib.get_close_matches(question, asked, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"It asks: {', '.join(asked)}."
-        raise RefusedError(f"The template does not ask {question}. {hint}")
+        raise RefusedError(f"The template does not ask {question or 'an answer without a question'}. {hint}")
     default = asked[question]
+    refuse_half_characters(question, answer)
     if isinstance(default, bool):
         if answer.lower() not in YES | NO:
             raise RefusedError(f"{question} is true or false: --answer {question}=true")

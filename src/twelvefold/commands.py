@@ -38,6 +38,8 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     request = Request(
         folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
     )
+    if options["branch"] and repository and not is_dry:
+        engine.continue_on(repository, options["branch"])
     rollup = engine.prepare(request, repository)
     if finished and rollup.plan.is_empty:
         return exit_code([*finished.decisions])
@@ -68,6 +70,8 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
     template, answers = adopt.begin(request)
     if not options["no_input"] and sys.stdin.isatty():
         answers = ask(answers, template.questions())
+    if options["branch"] and options["yes"]:
+        engine.continue_on(Repository.around(folder.resolve()), options["branch"])
     rollup = adopt.prepare(request, template, answers)
     if options["yes"]:
         change(rollup, options)
@@ -111,6 +115,7 @@ def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
         if transaction.is_open(repository.state):
             raise RefusedError(INTERRUPTED)
         repository.refuse_changes()
+        rollup.service.refuse_another_update()
         if last.branch:
             engine.switch(repository, last.branch)
         memo = {"report": reports.as_memo(report), "last": asdict(last)}
@@ -183,7 +188,7 @@ def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
     return Report(
         service=str(rollup.service.answers.get("project_slug") or rollup.service.root.name),
         template=rollup.template.url,
-        old=rollup.service.stamp.get("version", "nothing"),
+        old=rollup.service.stamp.get("version", "an unknown version") if rollup.service.stamp else "",
         new=rollup.version,
         commit=rollup.template.commit,
         changes=rollup.plan.changes,

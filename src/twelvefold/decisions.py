@@ -82,7 +82,7 @@ def _kept(decision: Decision) -> str:
 
 def _healed(decision: Decision) -> str:
     if not decision.key:
-        return "put back as the template has it" + (f"; {decision.note}" if decision.note else "")
+        return decision.note or "put back as the template has it"
     if decision.template is None:
         return f"removed yours: {decision.key} = {shown(decision.yours)} (the template owns this place)"
     return f"took the template's: {decision.key} = {shown(decision.template)} (yours was: {shown(decision.yours)})"

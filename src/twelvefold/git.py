@@ -18,7 +18,8 @@ OF_A_CALLING_GIT = (
     "GIT_OBJECT_DIRECTORY",
     "GIT_COMMON_DIR",
 )
-CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+# Up to the last @, for a password may hold one. `git@` is no secret, and the URL means another thing without it.
+CREDENTIALS = re.compile(r"(?<=://)(?!git@)[^/\s]*@")
 
 
 class GitError(FailedError):

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
 from twelvefold import latch
+from twelvefold.template import refuse_old_engine
 
 MEMORY = Path(".twelvefold")
 ANSWERS_FILE = MEMORY / "answers.json"
@@ -48,6 +50,7 @@ class Answers(CookieCutterContext):
         Raises UnusableMemoryError if the file is not a JSON object of answers that the template takes, or if the
         service is not as the memory says, so that a rollup would write to other places than it should.
         """
+        refuse_new_rules()
         manifest = self._load(MANIFEST_FILE)
         refuse_other_places(self.target_path, manifest)
         answers = self._load(ANSWERS_FILE)
@@ -97,21 +100,31 @@ def inert(answer: str | bool) -> str:
     return f'<< "{answer.translate(ESCAPES)}" >>'
 
 
+def refuse_new_rules() -> None:
+    """Raise RefusedError if this package is older than scaraplate.yaml asks for; `twelvefold` looks by itself."""
+    rules = _of_template("scaraplate.yaml", yaml.safe_load, yaml.YAMLError)
+    source = str(asked().get("_template_url", ""))
+    refuse_old_engine(rules, source, "scaraplate rollup TEMPLATE SERVICE")
+
+
 def asked() -> dict[str, Any]:
     """The template's questions, as cookiecutter.json has them; empty outside of the `scaraplate rollup` command.
 
-    cookiecutter answers a choice that is none with a traceback, and scaraplate does not tell a context where the
-    template is. click, which parsed the command, does.
+    cookiecutter answers a choice that is none with a traceback.
     """
+    return _of_template("cookiecutter.json", json.loads, ValueError)
+
+
+def _of_template(name: str, load: Callable[[str], Any], unreadable: type[Exception]) -> dict[str, Any]:
+    """scaraplate does not tell a context where the template is. click, which parsed the command, does."""
     command = click.get_current_context(silent=True)
     if command is None or "template_dir" not in command.params:
         return {}
     try:
-        file = Path(command.params["template_dir"]) / "cookiecutter.json"
-        questions = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # scaraplate has changed its folder and reads what it rendered
+        content = load((Path(command.params["template_dir"]) / name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, unreadable):  # scaraplate says so, or is in what it rendered
         return {}
-    return questions if isinstance(questions, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def refuse_other_places(service: Path, manifest: dict[str, Any]) -> None:

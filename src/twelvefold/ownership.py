@@ -36,8 +36,12 @@ class Migrations:
         if not isinstance(declared, Mapping) or not set(declared) <= {"paths", "questions", "choices"}:
             raise RefusedError("scaraplate.yaml: migrations takes paths, questions and choices.")
         found = {name: value or {} for name, value in declared.items()}
-        flat = [*found.get("paths", {}).items(), *found.get("questions", {}).items()]
-        flat += [pair for each in found.get("choices", {}).values() for pair in each.items()]
+        choices = found.get("choices", {})
+        maps = [found.get("paths", {}), found.get("questions", {}), choices]
+        maps += choices.values() if isinstance(choices, Mapping) else []
+        if not all(isinstance(each, Mapping) for each in maps):
+            raise RefusedError("scaraplate.yaml: migrations map texts to texts, old to new.")
+        flat = [pair for each in maps if each is not choices for pair in each.items()]
         if not all(isinstance(old, str) and isinstance(new, str) for old, new in flat):
             raise RefusedError("scaraplate.yaml: migrations map texts to texts, old to new.")
         return cls(**found)
@@ -46,13 +50,17 @@ class Migrations:
         """Old path → new path, with the answers filled in, chains followed."""
         if not self.paths:
             return {}
+        from jinja2 import TemplateError
         from jinja2.sandbox import SandboxedEnvironment
 
         jinja = SandboxedEnvironment()  # as scaraplate renders the patterns
-        paths = {
-            jinja.from_string(old).render(cookiecutter=answers): jinja.from_string(new).render(cookiecutter=answers)
-            for old, new in self.paths.items()
-        }
+        try:
+            paths = {
+                jinja.from_string(old).render(cookiecutter=answers): jinja.from_string(new).render(cookiecutter=answers)
+                for old, new in self.paths.items()
+            }
+        except TemplateError as error:
+            raise RefusedError(f"scaraplate.yaml: migrations: a path cannot be rendered: {error}.") from error
         for path in (*paths, *paths.values()):
             refuse_outside(path)
         return {old: _last(paths, new) for old, new in paths.items()}

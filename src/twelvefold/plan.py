@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
@@ -63,14 +64,23 @@ def plan(service: Service, render: Render, moved: Mapping[str, str]) -> Plan:
     return Plan(planning.changes(), sorted(planning.decisions, key=lambda one: (one.path, one.key)))
 
 
+def followed(moved: Mapping[str, str], service: Service) -> dict[str, str]:
+    """Those of `moved`, old path → new one, that the service can follow: nothing stands at the new place."""
+    return {
+        old: new
+        for old, new in moved.items()
+        if old in service.manifest and new not in service.manifest and service.file(new) is None
+    }
+
+
 class _Planning:
     def __init__(self, service: Service, render: Render, moved: Mapping[str, str]) -> None:
         self.service = service
         self.render = render
         self.came_from = {
             new: old
-            for old, new in moved.items()
-            if old in service.manifest and old not in render.service.manifest and new in render.service.manifest
+            for old, new in followed(moved, service).items()
+            if old not in render.service.manifest and new in render.service.manifest
         }
         self.file = cache(service.file)
         self.after: dict[str, File | None] = {}
@@ -91,9 +101,7 @@ class _Planning:
         if here is None:
             self.decide(Outcome.RETURNED, path, None, new)
         elif was is None:
-            self.decide(
-                Outcome.HEALED, path, here, new, "the template has a file of this name now, and yours was another"
-            )
+            self.decide(Outcome.HEALED, path, here, new, "replaced yours: the template has a file of this name now")
         elif here != new and not was.is_like(here):
             self.decide(Outcome.HEALED, path, here, new)
 
@@ -119,7 +127,7 @@ class _Planning:
                 self.retire(path, entry, here, moved.get(path))
 
     def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
-        if new and not entry.is_like(here):
+        if new and not entry.is_like(here) and self.render.service.manifest[new].owner != "owned":
             self.decisions.append(Decision(Outcome.MOVED, path, note=f"moved, with your edits, to {new}"))
         if new or entry.is_like(here):
             self.after[path] = None
@@ -139,36 +147,38 @@ class _Planning:
 
     def decide(self, outcome: Outcome, path: str, here: File | None, new: File, note: str = "") -> None:
         if here and here.content == new.content:
-            note = "made executable" if new.is_executable else "made not executable"
+            note = f"put back as the template has it; made {'' if new.is_executable else 'not '}executable"
         self.decisions.append(Decision(outcome, path, note=note, patch=patch(path, here, new) if here else ""))
 
     def changes(self) -> list[Change]:
         found = [Change(path, self.file(path), after) for path, after in sorted(self.after.items())]
         changes = [change for change in found if change.before != change.after]
-        self.refuse_files_in_the_way(changes)
-        return changes
-
-    def refuse_files_in_the_way(self, changes: Iterable[Change]) -> None:
         gone = {change.path for change in changes if change.after is None}
         for change in changes:
-            if change.after and not is_free(self.service.root, change.path, gone):
+            if change.after:
+                self.refuse_obstacles(change.path, gone)
+        return changes
+
+    def refuse_obstacles(self, path: str, gone: Collection[str]) -> None:
+        root = self.service.root
+        for folder in map(str, PurePosixPath(path).parents[:-1]):
+            if folder not in gone and (root / folder).is_file():
                 raise RefusedError(
-                    f"{change.path} is a folder, and a file in the template. Move it away: git mv {change.path} ..."
+                    f"{folder} is a file, and a folder in the template. Move it away: git mv {folder} ..."
                 )
-            for folder in PurePosixPath(change.path).parents if change.after else ():
-                if str(folder) not in gone and (self.service.root / folder).is_file():
-                    raise RefusedError(
-                        f"{folder} is a file, and a folder in the template. Move it away: git mv {folder} ..."
-                    )
-
-
-def is_free(root: Path, path: str, gone: Set[str]) -> bool:
-    """Whether no folder is at `path`, or one that goes with the files in it."""
-    place = root / path
-    if not place.is_dir():
-        return True
-    last = [each for each in place.rglob("*") if not each.is_dir() or not any(each.iterdir())]
-    return bool(last) and all(each.relative_to(root).as_posix() in gone for each in last)
+            if (root / folder / ".git").exists():
+                raise RefusedError(
+                    f"{folder} is a repository of its own, such as a submodule, and the template has {path}. "
+                    f"Move it away: git mv {folder} ..."
+                )
+        for inside in (root / path).rglob("*") if (root / path).is_dir() else ():
+            name = inside.relative_to(root).as_posix()
+            is_folder = inside.is_dir() and not inside.is_symlink()
+            if name not in gone and not (is_folder and any(inside.iterdir())):
+                raise RefusedError(
+                    f"{path} is a folder, and a file in the template. Move what is yours in it away, as {name}: "
+                    f"git mv {name} ..."
+                )
 
 
 def refuse_what_git_lacks(changes: Iterable[Change], repository: Repository) -> None:
@@ -195,14 +205,19 @@ def refuse_broken(changes: Iterable[Change]) -> None:
 
 def patch(path: str, before: File | None, after: File | None) -> str:
     """The change as a unified diff; one line for what is not text."""
-    try:
-        old, new = (file.content.decode() if file else "" for file in (before, after))
-    except UnicodeDecodeError:
-        return f"Binary file {path} differs\n"
-    lines = difflib.unified_diff(
-        old.splitlines(True),
-        new.splitlines(True),
-        f"a/{path}" if before else "/dev/null",
-        f"b/{path}" if after else "/dev/null",
-    )
+    contents = [file.content if file else b"" for file in (before, after)]
+    names = f"a/{path}" if before else "/dev/null", f"b/{path}" if after else "/dev/null"
+    if any(b"\0" in content for content in contents):
+        return f"Binary files {names[0]} and {names[1]} differ\n"
+    old, new = map(_shown, contents)
+    lines = difflib.unified_diff(old, new, *names)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _shown(content: bytes) -> list[str]:
+    """Lines for people to read; of what is not UTF-8, each byte as a character of Latin-1."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return re.findall(r"[^\n]*\n|[^\n]+", text)

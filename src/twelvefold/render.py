@@ -21,12 +21,13 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+import click
 import yaml
 from jinja2 import Environment
 from jinja2.ext import Extension
 
 from twelvefold.decisions import collected
-from twelvefold.errors import RefusedError
+from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import Render
 from twelvefold.service import ANSWERS, APPLIED, File, Service
 from twelvefold.template import SAFE_LOADER, Template
@@ -140,13 +141,26 @@ def _write(path: Path, content: bytes) -> None:
 def _run_scaraplate(checkout: Checkout, scratch: Path) -> None:
     with _without_unused():
         importlib.import_module("cookiecutter.extensions")  # by name, in every Jinja environment of cookiecutter's
-        from cookiecutter.exceptions import CookiecutterException
         from scaraplate.rollup import rollup
     try:
         with contextlib.redirect_stdout(io.StringIO()), quick(checkout):
             rollup(checkout.folder, scratch, no_input=True)
-    except CookiecutterException as error:
-        raise RefusedError(f"The template cannot be rendered: {' '.join(str(error).split())}") from error
+    except click.ClickException:
+        raise
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):  # a dangling link, a file that a hook misses
+            raise _unusable(error) from error
+        raise FailedError(f"The template could not be rendered: {error}.") from error
+    except Exception as error:  # hooks and extensions are the template's code: whatever they raise says what is wrong
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> RefusedError:
+    from cookiecutter.exceptions import CookiecutterException
+
+    speaks = isinstance(error, (CookiecutterException, OSError))
+    reason = str(error) if speaks else f"{type(error).__name__}: {error}"
+    return RefusedError(f"The template cannot be rendered: {' '.join(reason.split())}")
 
 
 @contextlib.contextmanager

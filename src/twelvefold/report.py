@@ -17,7 +17,10 @@ from twelvefold.transaction import Change
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One rollup of one service, from version `old` to version `new`; `was_applied` is false for a dry run."""
+    """One rollup of one service, from version `old` to version `new`; `was_applied` is false for a dry run.
+
+    `old` is "" where the service had no template.
+    """
 
     service: str
     template: str
@@ -45,7 +48,11 @@ class Report:
 
     def headline(self) -> str:
         """`pay-api: 0.1.0 → 0.2.0`."""
-        return f"{self.service}: {self.old} → {self.new}" if self.old != self.new else f"{self.service}: {self.new}"
+        return (
+            f"{self.service}: {self.old} → {self.new}"
+            if self.old not in {"", self.new}
+            else f"{self.service}: {self.new}"
+        )
 
     def summary(self) -> str:
         """How much happened, in one sentence or two."""
@@ -109,7 +116,7 @@ def as_markdown(report: Report) -> str:
 
 
 def _intro(report: Report) -> str:
-    verb = "This updates" if report.was_applied else "An update would bring"
+    verb = "This brings" if report.was_applied else "An update would bring"
     target = f"{verb} the service to version {report.new} of the template {report.template}"
     return f"{target} (commit {report.commit[:12]}). {report.summary()}"
 
@@ -143,9 +150,11 @@ WRITERS = {".md": as_markdown, ".json": as_json}
 
 
 def refuse_unknown(path: Path) -> None:
-    """Raise RefusedError if the name does not end in what a report can be."""
+    """Raise RefusedError if the name does not end in what a report can be, or its folder is not there."""
     if path.suffix not in WRITERS:
         raise RefusedError(f"{path}: a report is FILE.md or FILE.json.")
+    if not path.parent.is_dir():
+        raise RefusedError(f"{path.parent} is no folder. Make it: mkdir -p {path.parent}")
 
 
 def write(report: Report, path: Path) -> None:
@@ -177,10 +186,10 @@ def of_memo(memo: Mapping[str, Any]) -> Report:
 
 def commit_message(report: Report) -> str:
     """The message of the commit that a rollup makes."""
+    versions = f"{report.old} to {report.new}" if report.old not in {"", report.new} else report.new
+    title = f"chore: {'update from' if report.old else 'adopt'} the template, {versions}"
     body = "\n".join(f"- {decision.path}: {decision.sentence}" for decision in report.decisions)
-    return (
-        f"chore: update from the template, {report.old} to {report.new}\n\n{report.summary()}\n\n{body}".rstrip() + "\n"
-    )
+    return f"{title}\n\n{report.summary()}\n\n{body}".rstrip() + "\n"
 
 
 def lines(report: Report) -> Iterable[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,14 +14,15 @@ from typing import Any
 from twelvefold import template as templates
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.errors import FailedError, RefusedError
-from twelvefold.git import git
+from twelvefold.errors import RefusedError
+from twelvefold.git import GitError, git
 from twelvefold.ownership import Migrations, merged_files
-from twelvefold.plan import Plan, Render, plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.service import File, Repository, Service
 from twelvefold.template import Template, version_of
 
 LOCK_SECONDS = 30
+LONGEST_NAME = 100  # what a file system takes, less what stands around an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,18 @@ def prepare(request: Request, repository: Repository | None = None) -> Rollup:
     answers = migrated(service.answers, questions, Migrations.load(rules))
     answers.answers.update(parsed(request.answers, questions))
     planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
+    planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
+    service.refuse_another_update()
     return Rollup(service, repository, template, version, planned)
+
+
+def uncommitted(template: Template) -> list[str]:
+    """A note for who works on the template, and has not committed."""
+    if not template.has_changes():
+        return []
+    return [f"{template.url} has changes that are not committed; the update goes without them."]
 
 
 def find_template(service: Service, request: Request) -> Template:
@@ -97,7 +108,8 @@ def plan_for(
     from twelvefold import render
 
     moved = Migrations.load(rules).moved(service.answers)
-    now = {new: old for old, new in moved.items() if old in service.manifest}
+    refuse_other_paths(answers.answers, template.questions_in_paths())
+    now = {new: old for old, new in followed(moved, service).items()}
     rendered = render.render(template, service, answers.answers, {path: now.get(path, path) for path in files})
     planned = plan(service, rendered, moved)
     planned.notes += answers.notes
@@ -113,7 +125,7 @@ def render_from_memory(service: Service, rules: Mapping[str, Any]) -> Render | N
         here = service.file(path)
         if entry.owner == "owned" and not (here and entry.is_like(here)):
             return None
-        if entry.owner == "merged" and (path not in rules or not _is_as_rendered(applied.get(path), entry.sha256)):
+        if entry.owner == "merged" and (path not in rules or not is_as_rendered(applied.get(path), entry.sha256)):
             return None
         if entry.owner == "merged":
             merged = rules[path].merge(applied[path], applied[path], here and here.content)
@@ -128,7 +140,8 @@ def render_from_memory(service: Service, rules: Mapping[str, Any]) -> Render | N
     return Render(files, service, decisions)
 
 
-def _is_as_rendered(copy: bytes | None, sha256: str) -> bool:
+def is_as_rendered(copy: bytes | None, sha256: str) -> bool:
+    """Whether a last-applied copy is of what the template rendered."""
     return copy is not None and File(copy).sha256 == sha256
 
 
@@ -139,6 +152,19 @@ def refuse_untrusted(url: str, *, is_named: bool) -> None:
             f"{url} comes out of the service's own files, and rendering it runs its hooks here. If you know it: "
             f"twelvefold trust {url}"
         )
+
+
+def refuse_other_paths(answers: Mapping[str, str | bool], questions: Iterable[str]) -> None:
+    """Raise RefusedError if an answer to one of `questions`, which name files and folders, leads to another place."""
+    for question in questions:
+        answer = str(answers.get(question, question))
+        is_name = not re.search(r"[/\0]", answer) and answer not in {".", ".."} and answer.lower() != ".git"
+        if not is_name or len(answer.encode()) > LONGEST_NAME or (question == "project_slug" and not answer):
+            shown = answer if len(answer) <= LONGEST_NAME else f"{answer[:40]}..."
+            raise RefusedError(
+                f"{question} = {shown!r} cannot name a file or folder. Type another, without / and of at most "
+                f"{LONGEST_NAME} bytes: --answer {question}=..."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +233,34 @@ def commit(repository: Repository, paths: Iterable[str], message: str) -> None:
     # Unlike `git add`, it takes paths that are gone, from the index too, and ignored ones.
     names = "".join(f"{path}\0" for path in wanted)
     git(repository.service, "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=names)
-    git(repository.service, "commit", "--quiet", "--message", message, "--only", "--", *literal)
+    # git refuses --only where a file became a folder; it is for what somebody staged elsewhere in a monorepo.
+    staged = git(repository.service, "diff", "--cached", "--name-only", "--no-renames", "-z").split("\0")
+    own = {f"{repository.prefix}{path}" for path in wanted}
+    only = [] if own.issuperset(filter(None, staged)) else ["--only", "--", *literal]
+    git(repository.service, "commit", "--quiet", "--message", message, *only)
 
 
 def switch(repository: Repository, branch: str) -> None:
-    """Go to `branch`, made if it is not there. Raises RefusedError if its name is none."""
+    """Go to `branch`, made if it is not there."""
+    git(repository.service, "switch", "--quiet", *([] if has_branch(repository, branch) else ["--create"]), branch)
+
+
+def continue_on(repository: Repository, branch: str) -> None:
+    """Go to `branch` if it is there, before its files are looked at.
+
+    Raises RefusedError if that is no name for a branch, or if there are changes that are not committed.
+    """
     try:
-        git(repository.service, "check-ref-format", "--branch", branch)
-    except FailedError as error:
-        raise RefusedError(f"{branch} is no name for a branch: --branch twelvefold/update") from error
-    exists = git(repository.service, "branch", "--list", "--format=%(refname)", "--", branch)
-    git(repository.service, "switch", "--quiet", *([] if exists else ["--create"]), branch)
+        is_name = branch != "@" and git(repository.service, "check-ref-format", "--branch", branch) == branch
+    except GitError:
+        is_name = False
+    if not is_name:
+        raise RefusedError(f"{branch!r} is no name for a branch. Type another, such as twelvefold/update")
+    if has_branch(repository, branch) and git(repository.service, "branch", "--show-current") != branch:
+        repository.refuse_changes()
+        switch(repository, branch)
+
+
+def has_branch(repository: Repository, branch: str) -> bool:
+    """Whether the repository has the branch."""
+    return bool(git(repository.service, "for-each-ref", "--format=%(refname)", f"refs/heads/{branch}"))

@@ -18,6 +18,7 @@ APPLIED = MEMORY / "applied"
 ANSWERS = MEMORY / "answers.json"
 MANIFEST = MEMORY / "manifest.json"
 TEMPLATE = MEMORY / "template.json"
+OWNERS = frozenset({"owned", "seeded", "merged"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,20 @@ class Service:
         stamp = _load(root, TEMPLATE)
         if not all(isinstance(value, str) for value in stamp.values()):
             raise RefusedError(f"{TEMPLATE} must hold texts only. Restore it: git checkout -- {TEMPLATE}")
-        return cls(root, _load(root, ANSWERS), _manifest(_load(root, MANIFEST)), stamp)
+        return cls(root, _answers(_load(root, ANSWERS)), _manifest(_load(root, MANIFEST)), stamp)
 
     def file(self, path: str) -> File | None:
         """The file at `path`, None if there is none. Raises RefusedError if it is a link, or under one."""
         return read_file(self.root, path)
+
+    def refuse_another_update(self) -> None:
+        """Raise RefusedError if the memory is not what it was when it was read.
+
+        Files read since may then be older or newer than the memory: merged, they could lose what is newer.
+        """
+        now = Service.open(self.root) if (self.root / MEMORY).is_dir() else Service(self.root)
+        if (now.manifest, now.stamp) != (self.manifest, self.stamp):
+            raise RefusedError("Another update was made while this one was planned. Run the same command again.")
 
     @property
     def remembers_itself(self) -> bool:
@@ -140,16 +150,41 @@ def _load(root: Path, name: Path) -> dict[str, Any]:
     return content
 
 
-def _manifest(content: Mapping[str, Any]) -> dict[str, Entry]:
+def _answers(content: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Raises RefusedError if a question is the template's own, or an answer is none that a person can give."""
+    for question, answer in content.items():
+        if question.startswith("_"):
+            raise RefusedError(f"{ANSWERS} sets {question}, which is the template's. Remove that line.")
+        if not isinstance(answer, (str, bool)):
+            kind = {list: "a list", dict: "an object", type(None): "null"}.get(type(answer), repr(answer))
+            raise RefusedError(f"{ANSWERS}: {question} must be a text, true or false, not {kind}. Change that line.")
+        refuse_half_characters(question, answer)
+    return dict(content)
+
+
+def refuse_half_characters(question: str, answer: str | bool) -> None:
+    """Raise RefusedError if the answer cannot be written as UTF-8."""
     try:
-        entries = {
-            path: Entry(entry["owner"], int(entry["mode"], 8), entry["sha256"]) for path, entry in content.items()
-        }
-    except (TypeError, KeyError, ValueError) as error:
-        raise RefusedError(f"{MANIFEST} is damaged ({error!r}). Restore it: git checkout -- {MANIFEST}") from error
-    for path in entries:
+        str(answer).encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError(
+            f"{question} = {answer!r} is no Unicode text. Type it anew: --answer {question}=..."
+        ) from error
+
+
+def _manifest(content: Mapping[str, Any]) -> dict[str, Entry]:
+    for path in content:
         refuse_outside(path)
-    return entries
+    return {path: _entry(path, entry) for path, entry in content.items()}
+
+
+def _entry(path: str, entry: Any) -> Entry:
+    try:
+        if entry["owner"] not in OWNERS or not isinstance(entry["sha256"], str):
+            raise ValueError(entry)
+        return Entry(entry["owner"], int(entry["mode"], 8), entry["sha256"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise RefusedError(f"{MANIFEST} is damaged at {path}. Restore it: git checkout -- {MANIFEST}") from error
 
 
 def is_memory(path: str) -> bool:
@@ -175,6 +210,7 @@ class Repository:
     """The git repository around a service, which may be below its top."""
 
     service: Path
+    prefix: str  # the service's folder below the top of its repository, with a slash at the end, or ""
     state: Path  # where the journal of a rollup lies: in the git directory, apart for each service and worktree
 
     @classmethod
@@ -189,7 +225,7 @@ class Repository:
             ) from error
         prefix, _, state = answer.partition("\n")
         name = hashlib.sha256(prefix.encode()).hexdigest()[:8] if prefix else "service"
-        return cls(service, Path(state) / name)
+        return cls(service, prefix, Path(state) / name)
 
     def changes(self) -> list[str]:
         """What git calls changed, or not known to it, below the service."""

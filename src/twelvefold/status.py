@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twelvefold import template as templates
 from twelvefold import transaction
-from twelvefold.decisions import Decision, Outcome
+from twelvefold.decisions import Decision, Outcome, shown
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.ownership import merged_files
-from twelvefold.rollup import around, render_from_memory
-from twelvefold.service import Service
-from twelvefold.template import Template
+from twelvefold.rollup import around, is_as_rendered, render_from_memory
+from twelvefold.service import MEMORY, Entry, File, Service
+from twelvefold.strategies.files import FileRule
+from twelvefold.template import NoReleaseError, Template
+
+NOT_COMPARED = "Merged files were not compared."
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A place of the template's that is not as it was rendered; `key` is "" for a whole file."""
+
+    path: str
+    sentence: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +35,7 @@ class Status:
     service: str
     version: str
     newest: str | None
-    drift: list[Decision]
+    drift: list[Drift]
     is_outdated: bool
     was_interrupted: bool
     note: str = ""
@@ -42,7 +54,7 @@ class Status:
             "in_step": self.is_in_step,
             "outdated": self.is_outdated,
             "interrupted": self.was_interrupted,
-            "drift": [{"path": one.path, "key": one.key, "sentence": one.sentence} for one in self.drift],
+            "drift": [asdict(one) for one in self.drift],
             "note": self.note,
         }
 
@@ -56,7 +68,7 @@ class Status:
         if self.is_outdated:
             yield "open", f"An update to {self.newest} is there. To see it: twelvefold rollup --diff"
         for one in self.drift:
-            yield "open", f"{one.path}: {one.sentence}"
+            yield "open", f"{one.path}: {one.sentence}" if one.key else f"{one.path} {one.sentence}"
         yield (
             "summary",
             "In step with the template." if self.is_in_step else "Not in step. To mend it: twelvefold rollup",
@@ -90,11 +102,13 @@ def status_of(folder: Path, url: str | None) -> Status:
 def find_newest(url: str | None) -> tuple[Template | None, str]:
     """The newest release, or why there is none to compare with."""
     if not url:
-        return None, "The memory does not say which template this is of."
+        return None, f"The memory does not say which template this is of. {NOT_COMPARED}"
     try:
         return templates.find(url, None), ""
+    except NoReleaseError:
+        return None, f"The template has no release yet. {NOT_COMPARED}"
     except (FailedError, RefusedError) as error:
-        return None, f"The newest release is not known: {error.message}"
+        return None, f"The newest release is not known: {error.message.rstrip('.')}. {NOT_COMPARED}"
 
 
 def is_older(ref: str, version: str) -> bool:
@@ -103,19 +117,49 @@ def is_older(ref: str, version: str) -> bool:
     return bool(theirs and mine and theirs < mine)
 
 
-def drift_of(service: Service, newest: Template | None) -> list[Decision]:
+def drift_of(service: Service, newest: Template | None) -> list[Drift]:
     """What of the template's is not as it was rendered, in owned files and, by the newest rules, in merged ones."""
     found = [
-        Decision(
-            Outcome.HEALED if here else Outcome.RETURNED, path, note="it is not as it was rendered" if here else ""
-        )
+        Drift(path, sentence)
         for path, entry in service.manifest.items()
-        if entry.owner == "owned"
-        for here in [service.file(path)]
-        if here is None or not entry.is_like(here)
+        if entry.owner == "owned" and (sentence := difference(entry, service.file(path)))
     ]
-    if newest is None:
-        return found
-    merged = {path: entry for path, entry in service.manifest.items() if entry.owner == "merged"}
-    remembered = render_from_memory(Service(service.root, service.answers, merged, {}), merged_files(newest.rules()))
-    return found + ([one for one in remembered.decisions if one.needs_person] if remembered else [])
+    if not service.remembers_itself:
+        found.append(Drift(str(MEMORY), "is not as the last update wrote it"))
+    return found + (drift_in_merged(service, merged_files(newest.rules())) if newest else [])
+
+
+def difference(entry: Entry, file: File | None) -> str:
+    """In what an owned file is not as it was rendered; "" if in nothing."""
+    if file is None:
+        return "is missing"
+    if entry.sha256 != file.sha256:
+        return "is not as the template has it"
+    if not entry.is_like(file):
+        return f"is {'' if file.is_executable else 'not '}executable, other than in the template"
+    return ""
+
+
+def drift_in_merged(service: Service, rules: Mapping[str, FileRule]) -> list[Drift]:
+    """What the next update would put back in merged files, as far as the rules know them."""
+    entries = {path: entry for path, entry in service.manifest.items() if entry.owner == "merged" and path in rules}
+    applied = service.applied()
+    known = {path: entry for path, entry in entries.items() if is_as_rendered(applied.get(path), entry.sha256)}
+    found = [
+        Drift(path, "was not merged by the last update, or its copy in .twelvefold/applied was changed")
+        for path in entries.keys() - known.keys()
+    ]
+    remembered = render_from_memory(Service(service.root, service.answers, known, {}), rules)
+    decisions = remembered.decisions if remembered else []
+    return found + [Drift(one.path, sentence_of(one), one.key) for one in decisions if one.needs_person]
+
+
+def sentence_of(decision: Decision) -> str:
+    """What an update would decide, said before it has."""
+    if decision.outcome is Outcome.RETURNED:
+        return f"{decision.key} is missing".strip()
+    if decision.outcome is not Outcome.HEALED:
+        return decision.note or decision.sentence
+    if decision.template is None:
+        return f"{decision.key} = {shown(decision.yours)} is not in the template, which owns this place"
+    return f"{decision.key} = {shown(decision.yours)} is not as the template has it: {shown(decision.template)}"

@@ -20,6 +20,16 @@ from twelvefold.git import GitError, git, without_credentials
 
 # What a render depends on; hooks/post_gen_project.py hashes the same.
 CONTENT = ("cookiecutter.json", "scaraplate.yaml", "twelvefold_answers.py", "hooks/", "<<cookiecutter.project_slug>>/")
+RULES = (
+    "git_remote_type",
+    "cookiecutter_context_type",
+    "engine",
+    "ownership",
+    "default_strategy",
+    "migrations",
+    "strategies_mapping",
+)
+OWNERS = frozenset({"owned", "seeded", "merged", "memory"})
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C takes a tenth of the time
 
@@ -43,6 +53,13 @@ class Template:
                 f"{self.url} at {self.ref} has no {path}, so it is no template that services follow."
             ) from error
 
+    def has_changes(self) -> bool:
+        """Whether somebody works on it in its own folder, and has not committed what a render depends on."""
+        if not (self.repository / ".git").exists():
+            return False
+        paths = [f":(literal){path.rstrip('/')}" for path in CONTENT]
+        return bool(git(self.repository, "status", "--porcelain", "--", *paths))
+
     @lru_cache(maxsize=8)  # noqa: B019
     def rules(self) -> Mapping[str, Any]:
         """scaraplate.yaml, read. Raises RefusedError if it cannot be."""
@@ -50,8 +67,19 @@ class Template:
 
     def questions(self) -> dict[str, Any]:
         """cookiecutter.json, read."""
-        questions: dict[str, Any] = json.loads(self.read("cookiecutter.json"))
+        try:
+            questions = json.loads(self.read("cookiecutter.json"))
+        except ValueError as error:
+            raise RefusedError(f"{self.url} at {self.ref}: cookiecutter.json is not JSON ({error}).") from error
+        if not isinstance(questions, dict):
+            raise RefusedError(f"{self.url} at {self.ref}: cookiecutter.json holds no JSON object.")
         return questions
+
+    def questions_in_paths(self) -> list[str]:
+        """The questions whose answers are in the names of files and folders."""
+        listed = git(self.repository, "ls-tree", "-r", "-z", "--name-only", self.commit).split("\0")
+        paths = [path for path in listed if path.startswith(CONTENT[-1])]
+        return sorted({name for path in paths for name in re.findall(r"cookiecutter\.(\w+)", path)})
 
     @lru_cache(maxsize=32)  # noqa: B019
     def content(self) -> str:
@@ -79,23 +107,48 @@ def loaded_rules(text: str, source: str) -> dict[str, Any]:
         raise RefusedError(f"{source}: scaraplate.yaml cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(rules, dict) or not isinstance(rules.get("strategies_mapping"), dict):
         raise RefusedError(f"{source}: scaraplate.yaml has no strategies_mapping.")
-    refuse_old_engine(rules, source)
+    refuse_old_engine(rules, source, "twelvefold rollup")
+    unknown = sorted(str(key) for key in rules if key not in RULES)
+    if unknown:
+        raise RefusedError(f"{source}: scaraplate.yaml: {unknown[0]} is not one of {', '.join(RULES)}.")
+    refuse_unowned(rules, source)
     return rules
 
 
-def refuse_old_engine(rules: Mapping[str, Any], source: str) -> None:
-    """Raise RefusedError if this package is older than the rules ask for."""
-    needed = rules.get("engine")
-    if needed is None:
-        return
+def refuse_unowned(rules: Mapping[str, Any], source: str) -> None:
+    """Raise RefusedError if `ownership` does not say what one of the strategies means."""
+    owners = rules.get("ownership")
+    if not isinstance(owners, dict) or not set(map(str, owners.values())) <= OWNERS:
+        raise RefusedError(f"{source}: scaraplate.yaml: ownership maps strategies to {', '.join(sorted(OWNERS))}.")
+    for pattern, node in rules["strategies_mapping"].items():
+        strategy = node.get("strategy") if isinstance(node, dict) else node
+        if not isinstance(strategy, str) or strategy not in owners:
+            raise RefusedError(f"{source}: scaraplate.yaml: {pattern}: ownership does not say what {strategy} means.")
+
+
+def refuse_old_engine(rules: Mapping[str, Any], source: str, command: str) -> None:
+    """Raise RefusedError, with how to run `command`, if this package is older than the rules ask for."""
     from importlib.metadata import version
 
-    mine = Version(version("twelvefold"))
-    if Version(mine.base_version) < Version(str(needed)):
+    needed = rules.get("engine", "0")
+    wanted, mine = version_of(needed), Version(version("twelvefold"))
+    if wanted is None:
+        raise RefusedError(f"{source}: scaraplate.yaml: engine must be a version, such as {mine}, not {needed!r}.")
+    if Version(mine.base_version) < wanted:
         raise RefusedError(
-            f"This template needs twelvefold {needed}; this is {mine}. Run: "
-            f"uvx --from git+{source}@{needed} twelvefold rollup"
+            f"This template needs twelvefold {needed}, and this is {mine}. Run: "
+            f"uvx --from {installable(source)}@{needed} {command}"
         )
+
+
+def installable(source: str) -> str:
+    """The URL or path of a repository, as pip and uv want it."""
+    if "://" in source:
+        return f"git+{source}"
+    user_and_host, colon, path = source.partition(":")
+    if colon and "/" not in user_and_host:
+        return f"git+ssh://{user_and_host}/{path.lstrip('/')}"
+    return f"git+file://{Path(source).expanduser().resolve()}"
 
 
 def _line(entry: str) -> str:
@@ -122,11 +175,15 @@ def find(url: str, ref: str | None) -> Template:
     )
 
 
+class NoReleaseError(RefusedError):
+    """The template has no release yet."""
+
+
 def newest_release(repository: Path, url: str) -> str:
-    """The newest tag that is a version. Raises RefusedError if there is none."""
+    """The newest tag that is a version. Raises NoReleaseError if there is none."""
     tags = releases(repository)
     if not tags:
-        raise RefusedError(f"{without_credentials(url)} has no release yet. Name a branch or commit: --ref main")
+        raise NoReleaseError(f"{without_credentials(url)} has no release yet. Name a branch or commit: --ref main")
     return tags[-1]
 
 
