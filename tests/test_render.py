@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from jinja2 import Environment
+from jinja2 import Environment, TemplateSyntaxError
+from jinja2.ext import Extension
 
 from conftest import commit, git
 from histories import History, render, rolled_up, team_s, write
@@ -69,6 +70,7 @@ def test_what_is_replaced_takes_what_it_took() -> None:
     assert parameters(hooks.run_script) == ["script_path", "cwd"]
     assert parameters(get_template_meta_from_git) == ["template_path", "git_remote_type"]
     assert parameters(Environment.compile) == ["source", "name", "filename", "raw", "defer_init"]
+    assert parameters(Environment.from_string) == ["source", "globals", "template_class"]
     assert parameters(yaml.safe_load) == ["stream"]
 
 
@@ -124,6 +126,35 @@ def test_a_checkout_leaves_the_template_s_index_alone(history: History, tmp_path
     assert git(history.repository, "status", "--porcelain") == ""
     run = folder / "<<cookiecutter.project_slug>>/owned/run.sh"
     assert (run.stat().st_mode & 0o100, list(tmp_path.glob("*.index"))) == (0o100, [])
+
+
+class Shouting(Extension):
+    """Reads every text its own way."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return source.upper()
+
+
+@pytest.mark.parametrize(
+    "source", ["src/chassis/health.py", "", "a{b", "<%x%>", "<<x>>", "<#x#>a", "a\n", "a\r\nb", "# a"]
+)
+@pytest.mark.parametrize("options", [{}, {"line_statement_prefix": "#"}, {"extensions": [Shouting]}])
+def test_a_text_without_a_tag_is_rendered_as_jinja_does(
+    source: str, options: dict[str, Any], history: History, tmp_path: Path
+) -> None:
+    checkout = Checkout(templates.find(str(history.repository), "0.1.0"), tmp_path)
+    from_string: Any = next(value for _, name, value in replacements(checkout) if name == "from_string")
+    starts = {"variable_start_string": "<<", "block_start_string": "<%", "comment_start_string": "<#"}
+    ends = {"variable_end_string": ">>", "block_end_string": "%>", "comment_end_string": "#>"}
+    environment: Any = Environment(**starts, **ends, **options)  # type: ignore[arg-type]  # noqa: S701
+    assert result(lambda: from_string(environment, source)) == result(lambda: environment.from_string(source))
+
+
+def result(make: Callable[[], Any]) -> str:
+    try:
+        return str(make().render(x=1))
+    except TemplateSyntaxError as error:
+        return str(error)
 
 
 def test_the_scratch_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

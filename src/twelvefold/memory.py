@@ -134,9 +134,9 @@ def refuse_other_places(service: Path, manifest: dict[str, Any]) -> None:
         if not isinstance(entry, dict):
             raise UnusableMemoryError(f"{service / MANIFEST_FILE} holds no entry for {name}. {RESTORE} {MANIFEST_FILE}")
         written += [name, str(MEMORY / "applied" / name)] if entry.get("owner") == "merged" else [name]
+    for folder in sorted({folder for name in written for folder in Path(name).parents[:-1]}):
+        _refuse_other_kind(service / folder, Path.is_dir, "a folder")
     for name in written:
-        for folder in reversed(Path(name).parents[:-1]):
-            _refuse_other_kind(service / folder, Path.is_dir, "a folder")
         _refuse_other_kind(service / name, Path.is_file, "a file")
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 from jinja2 import Environment
+from jinja2.ext import Extension
 
 from twelvefold.decisions import collected
 from twelvefold.errors import FailedError, RefusedError
@@ -178,6 +179,7 @@ def replacements(checkout: Checkout) -> list[tuple[object, str, object]]:
     return [
         (hooks, "run_script", _run_hook),
         (Environment, "compile", _compiling(checkout)),
+        (Environment, "from_string", _from_string()),
         (scaraplate, "get_template_meta_from_git", _knowing(checkout.template)),
         (yaml, "safe_load", _loading(checkout)),
     ]
@@ -211,6 +213,39 @@ def _compiling(checkout: Checkout) -> Callable[..., Any]:
         return checkout.compiled[key]
 
     return compiled
+
+
+@dataclass(frozen=True, slots=True)
+class _Literal:
+    """A template that holds nothing to render."""
+
+    text: str
+
+    def render(self, *_: Any, **__: Any) -> str:
+        return self.text
+
+
+def _from_string() -> Callable[..., Any]:
+    """Jinja's from_string, without a template for each path that holds no tag: most do not."""
+    from_string = Environment.from_string
+
+    def made(environment: Environment, source: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(source, str) and not options and not arguments and _is_literal(environment, source):
+            return _Literal(source)
+        return from_string(environment, source, *arguments, **options)
+
+    return made
+
+
+def _is_literal(environment: Environment, source: str) -> bool:
+    tags = (environment.variable_start_string, environment.block_start_string, environment.comment_start_string)
+    per_line = (environment.line_statement_prefix, environment.line_comment_prefix)
+    # Jinja normalises line ends, and an extension may read a text its own way.
+    return (
+        not any(tag in source for tag in (*tags, "\n", "\r"))
+        and not any(per_line)
+        and all(type(each).preprocess is Extension.preprocess for each in environment.extensions.values())
+    )
 
 
 def _knowing(template: Template) -> Callable[..., TemplateMeta]:
