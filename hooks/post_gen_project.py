@@ -143,7 +143,8 @@ def main() -> None:
     stamp = {
         "url": CONTEXT["_template_url"],
         "version": CONTEXT["_template_version"],
-        "content": content_of_template(),
+        # A rollup has asked git for it already: reading the whole template is most of what this hook does.
+        "content": os.environ.get("TWELVEFOLD_CONTENT") or content_of_template(),
         "memory": digest([json.dumps(answers, sort_keys=True), json.dumps(manifest, sort_keys=True)]),
     }
     write_json(MEMORY / "template.json", stamp)

@@ -30,7 +30,7 @@ from twelvefold.decisions import collected
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import Render
 from twelvefold.service import ANSWERS, APPLIED, File, Service
-from twelvefold.template import SAFE_LOADER, Template
+from twelvefold.template import SAFE_LOADER, Template, finding_once
 
 if TYPE_CHECKING:
     from scaraplate.template import TemplateMeta
@@ -71,12 +71,12 @@ _checkouts: _Checkouts | None = None
 
 @contextlib.contextmanager
 def keeping_checkouts() -> Iterator[None]:
-    """Check each template out once, until the end of the context: for many services one after the other."""
+    """Find and check each template out once, until the end of the context: for many services one after the other."""
     global _checkouts
     if _checkouts is not None:
         yield
         return
-    with _scratch() as folder:
+    with _scratch() as folder, finding_once():
         _checkouts = _Checkouts(folder)
         try:
             yield
@@ -169,6 +169,9 @@ def quick(checkout: Checkout) -> Iterator[None]:
     with imports_apart(checkout.folder), contextlib.ExitStack() as stack:
         for owner, name, value in replacements(checkout):
             stack.enter_context(_replaced(owner, name, value))
+        # The post_gen hook would read the whole template for it.
+        os.environ["TWELVEFOLD_CONTENT"] = checkout.template.content()
+        stack.callback(os.environ.pop, "TWELVEFOLD_CONTENT")
         yield
 
 

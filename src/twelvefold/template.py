@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +76,7 @@ class Template:
             raise RefusedError(f"{self.url} at {self.ref}: cookiecutter.json holds no JSON object.")
         return questions
 
+    @lru_cache(maxsize=32)  # noqa: B019
     def questions_in_paths(self) -> list[str]:
         """The questions whose answers are in the names of files and folders."""
         listed = git(self.repository, "ls-tree", "-r", "-z", "--name-only", self.commit).split("\0")
@@ -128,10 +130,8 @@ def refuse_unowned(rules: Mapping[str, Any], source: str) -> None:
 
 def refuse_old_engine(rules: Mapping[str, Any], source: str, command: str) -> None:
     """Raise RefusedError, with how to run `command`, if this package is older than the rules ask for."""
-    from importlib.metadata import version
-
     needed = rules.get("engine", "0")
-    wanted, mine = version_of(needed), Version(version("twelvefold"))
+    wanted, mine = version_of(needed), engine_version()
     if wanted is None:
         raise RefusedError(f"{source}: scaraplate.yaml: engine must be a version, such as {mine}, not {needed!r}.")
     if Version(mine.base_version) < wanted:
@@ -139,6 +139,14 @@ def refuse_old_engine(rules: Mapping[str, Any], source: str, command: str) -> No
             f"This template needs twelvefold {needed}, and this is {mine}. Run: "
             f"uvx --from {installable(source)}@{needed} {command}"
         )
+
+
+@lru_cache
+def engine_version() -> Version:
+    """The version of this package."""
+    from importlib.metadata import version
+
+    return Version(version("twelvefold"))
 
 
 def installable(source: str) -> str:
@@ -157,11 +165,33 @@ def _line(entry: str) -> str:
     return f"{mode} {blob} {path}"
 
 
+_found: dict[tuple[str, str | None], Template] | None = None
+
+
+@contextmanager
+def finding_once() -> Iterator[None]:
+    """Look each template up once, until the end of the context: for many services one after the other."""
+    global _found
+    before, _found = _found, {} if _found is None else _found
+    try:
+        yield
+    finally:
+        _found = before
+
+
 def find(url: str, ref: str | None) -> Template:
     """The template at `url`, a URL or a path, at a tag, branch or commit; without `ref` at its newest release.
 
     Raises RefusedError if there is no such thing there.
     """
+    if _found is None:
+        return _find(url, ref)
+    if (url, ref) not in _found:
+        _found[url, ref] = _find(url, ref)
+    return _found[url, ref]
+
+
+def _find(url: str, ref: str | None) -> Template:
     repository = repository_of(url, ref)
     name = ref or newest_release(repository, url)
     for candidate in (f"refs/tags/{name}", f"refs/heads/{name}", name, f"refs/remotes/origin/{name}"):

@@ -215,10 +215,15 @@ def _tables(found: list[Found]) -> list[Table]:
 # Reading
 
 
+@lru_cache(maxsize=64)  # a merge reads the same texts several times; nobody changes what comes out
+def _loaded(text: str) -> Data:
+    return tomllib.loads(text)
+
+
 class _Toml:
     def load(self, text: str) -> Data:
         try:
-            return tomllib.loads(text)
+            return _loaded(text)
         except (ValueError, RecursionError) as error:
             raise UnreadableError(f"It is no TOML: {error}.") from error
 
