@@ -60,21 +60,27 @@ class Figures:
     memory: float
 
 
+def traced(collector: str) -> dict[str, str]:
+    """The variables for 1 % of traces."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.01",
+    }
+
+
 def contenders(python: Path, service: Path, collector: str) -> list[Contender]:
     uvicorn: list[str | Path] = [python, "-m", "uvicorn", "bare:app", "--port", "{port}"]
     lean = ["--no-access-log", "--loop", "uvloop", "--http", "httptools"]
     serve: list[str | Path] = [python, "-m", "my_service", "serve"]
     ours = {"PYTHONPATH": str(service / "src"), "PORT": "{port}", "APP_ENVIRONMENT": "production"}
-    traced = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
-        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-        "OTEL_TRACES_SAMPLER_ARG": "0.01",
-    }
     return [
         Contender("bare FastAPI, its own command line", uvicorn, BENCHMARKS),
         Contender("bare FastAPI, lean", [*uvicorn, *lean], BENCHMARKS),
         Contender("twelvefold, everything on", serve, service, environment=ours, target="≥ 1.05; ≥ 0.80 of lean"),
-        Contender("twelvefold, 1 % traced", serve, service, environment={**ours, **traced}, target="≥ 0.75 of lean"),
+        Contender(
+            "twelvefold, 1 % traced", serve, service, environment={**ours, **traced(collector)}, target="≥ 0.75 of lean"
+        ),
         Contender("twelvefold, a probe", serve, service, path="/livez", environment=ours, target="≥ 0.95 of lean"),
     ]
 
@@ -185,9 +191,10 @@ def collecting() -> Iterator[str]:
         server.shutdown()
 
 
-def in_process(python: Path, service: Path) -> dict[str, float]:
-    """Microseconds a request without a server; see in_process.py."""
-    environment = {**without_project(), "PYTHONPATH": f"{service / 'src'}:{BENCHMARKS}", "APP_LOG_FORMAT": "json"}
+def in_process(python: Path, service: Path, **variables: str) -> dict[str, float]:
+    """Microseconds a request without a server, with more environment variables; see in_process.py."""
+    own = {"PYTHONPATH": f"{service / 'src'}:{BENCHMARKS}", "APP_LOG_FORMAT": "json"}
+    environment = {**without_project(), **own, **variables}
     command: list[str | Path] = [python, BENCHMARKS / "in_process.py", "my_service"]
     done = subprocess.run(command, cwd=service, env=environment, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(done.stdout)
@@ -224,6 +231,18 @@ def rounds(number: int, seconds: int, python: Path, service: Path) -> dict[Conte
     return measured
 
 
+def tell_in_process(python: Path, service: Path) -> None:
+    """Measure without a server, without traces and with 1 % of them, and print both."""
+    with collecting() as collector:
+        for title, variables in (("everything on", {}), ("1 % traced", traced(collector))):
+            figures = in_process(python, service, **variables)
+            bare, ours = figures["bare"], figures["service"]
+            main_job.say(
+                f"In process, {title}: bare {bare:.1f} µs, service {ours:.1f} µs ({bare / ours:.2f} of bare), "
+                f"probe {figures['probe']:.1f} µs"
+            )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds; 5 unless told")
@@ -232,12 +251,7 @@ def main() -> int:
     options = parser.parse_args()
     shutil.rmtree(SCRATCH, ignore_errors=True)
     python, service = service_python("3.13"), render(SCRATCH / "ours")
-    figures = in_process(python, service)
-    bare = figures["bare"]
-    main_job.say(
-        f"In process, without a server: bare {bare:.1f} µs, service {figures['service']:.1f} µs "
-        f"({figures['service'] / bare:.2f} times), probe {figures['probe']:.1f} µs"
-    )
+    tell_in_process(python, service)
     if not options.in_process:
         if not shutil.which("wrk"):
             main_job.say("wrk is missing; install it (Debian: apt-get install wrk), or ask for --in-process.")

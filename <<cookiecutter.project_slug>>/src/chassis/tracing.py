@@ -73,6 +73,8 @@ class Tracing:
         self._trace, self._context = trace, otel_context
         self._propagator = TraceContextTextMapPropagator()
         self._silent = _silent()
+        # Most requests are unsampled and bring no state along: they share one span, which finds their ids itself.
+        self._shared = trace.set_span_in_context(self._silent(self._unsampled))
         exporters = [_exporter(name) for name in _exporter_names(os.environ) or ["otlp"]]
         named = {"service.name": service, "service.version": version, "deployment.environment.name": environment}
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
@@ -98,6 +100,8 @@ class Tracing:
             if ids.sampled:
                 ids = ids._replace(sampled=False)
                 context.current.set(ids)
+            if not (self._context.get_current() or (ids.parent_id and _state(scope))):
+                return ids, None, self._context.attach(self._shared)
             silent = self._silent(partial(self._span_context, scope, ids, ids.span_id, sampled=False))
             return ids, None, self._made_current(silent)
         trace, above = self._trace, self._context.Context()
@@ -157,6 +161,12 @@ class Tracing:
 
     def _made_current(self, span: Span) -> Token[Any]:
         return self._context.attach(self._trace.set_span_in_context(span))
+
+    def _unsampled(self) -> SpanContext:
+        ids = context.current.get()
+        if ids is None:
+            return self._trace.INVALID_SPAN_CONTEXT
+        return self._trace.SpanContext(int(ids.trace_id, 16), int(ids.span_id, 16), True, self._trace.TraceFlags(0))
 
     def _span_context(self, scope: Scope, ids: Ids, span_id: str, sampled: bool) -> SpanContext:
         state = _state(scope) if ids.parent_id else None
