@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import copy
-import os
 import random
-import subprocess
-import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from environments import TEMPLATE
+import sdists
 from twelvefold.strategies.merging import Format, UnreadableError, merge_texts
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import merge, same
 
-CACHE = TEMPLATE / ".cache" / "sdists"
 PINNED = [
     "attrs==25.1.0",
     "mkdocs==1.6.1",
@@ -29,29 +22,9 @@ PINNED = [
 ]
 
 
-def real_files(*suffixes: str) -> dict[str, str]:
-    """The texts of the pinned distributions' files with these suffixes, by name."""
-    texts = {}
-    for pin in PINNED:
-        with tarfile.open(_fetched(pin)) as archive:
-            for member in archive:
-                file = archive.extractfile(member) if member.name.endswith(suffixes) else None
-                if file and member.size < 20_000:
-                    texts[member.name] = file.read().decode()
-    return texts
-
-
-def _fetched(pin: str) -> Path:
-    name, version = pin.split("==")
-    path: Path = CACHE / f"{name}-{version}.tar.gz"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        command = ["uvx", "pip", "download", "--no-deps", "--no-binary", name, "--dest", str(CACHE), pin]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode and os.environ.get("REQUIRE_TOOLS") != "1":
-            pytest.skip(f"{pin} cannot be fetched from the package index")
-        assert done.returncode == 0, done.stderr
-    return path
+def real_files(*patterns: str) -> dict[str, str]:
+    """The texts of the pinned distributions' files whose path fits a pattern, by path; long ones take too long."""
+    return {path: text for path, text in sdists.texts(*patterns, pins=PINNED) if len(text) < 20_000}
 
 
 def check_real(form: Format, name: str, text: str, rules: Rules) -> None:

@@ -1,16 +1,17 @@
-"""Files as people write them: those in source distributions, fetched once into .cache/sdists."""
+"""Files as people write them: those in source distributions, each fetched once into .cache/sdists."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from filelock import FileLock
 
 CACHE = Path(__file__).parents[1] / ".cache" / "sdists"
 PINNED = [
@@ -25,37 +26,34 @@ PINNED = [
     "virtualenv==20.23.0",
     "zipp==3.8.0",
 ]
-PIP = ["uvx", "pip", "download", "--quiet", "--no-binary", ":all:", "--no-deps", "--dest", str(CACHE)]
+PIP = ["uvx", "pip", "download", "--quiet", "--retries=1", "--no-deps"]
 
 
-def texts(*patterns: str) -> list[tuple[str, str]]:
+def texts(*patterns: str, pins: Sequence[str] = PINNED) -> list[tuple[str, str]]:
     """Path and text of each file in the distributions whose path fits a pattern; skips where there is no index."""
-    _fetch()
     return [
         (path, text)
-        for archive in map(_archive, PINNED)
+        for archive in map(_fetched, pins)
         for path, text in _members(archive)
         if any(fnmatch(path, pattern) for pattern in patterns)
     ]
 
 
-@cache
-def _fetch() -> None:
-    missing = [one for one in PINNED if not _archive(one).exists()]
-    if not missing:
-        return
+def _fetched(pin: str) -> Path:
+    """The archive, under a name that does not depend on how its project writes its own."""
+    archive = CACHE / f"{pin}.tar.gz"
     CACHE.mkdir(parents=True, exist_ok=True)
-    got = subprocess.run([*PIP, *missing], capture_output=True, text=True, check=False)
-    if got.returncode and os.environ.get("REQUIRE_TOOLS") != "1":
-        pytest.skip(f"the package index cannot be reached: {got.stderr[-200:]}")
-    assert got.returncode == 0, got.stderr
-
-
-def _archive(pinned: str) -> Path:
-    """Older distributions have the name as it is, newer ones normalised."""
-    name, version = pinned.split("==")
-    plain = CACHE / f"{name}-{version}.tar.gz"
-    return plain if plain.exists() else CACHE / f"{name.replace('-', '_')}-{version}.tar.gz"
+    with FileLock(CACHE / f"{pin}.lock"):
+        if not archive.exists():
+            with TemporaryDirectory(dir=CACHE) as folder:
+                name = pin.partition("==")[0]
+                command = [*PIP, "--no-binary", name, "--dest", folder, pin]
+                got = subprocess.run(command, capture_output=True, text=True, check=False)
+                if got.returncode and os.environ.get("REQUIRE_TOOLS") != "1":
+                    pytest.skip(f"{pin} cannot be fetched from the package index: {got.stderr[-200:]}")
+                assert got.returncode == 0, got.stderr
+                next(Path(folder).iterdir()).rename(archive)
+    return archive
 
 
 def _members(archive: Path) -> Iterator[tuple[str, str]]:

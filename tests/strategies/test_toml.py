@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import copy
 import datetime
-import os
 import random
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sdists
 from twelvefold.strategies.merging import UnreadableError, merge_texts
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import merge, same
 from twelvefold.strategies.toml import FORMAT
 
-REPOSITORY = Path(__file__).parents[2]
-SDISTS = REPOSITORY / ".cache" / "sdists"
 RULES = Rules.load(
     {
         "project.dependencies": {"members": "requirement"},
@@ -236,29 +231,11 @@ def test_what_is_no_toml_is_refused_with_the_line(text: str) -> None:
 # What others write
 
 
-def sdist(project: str) -> Path:
-    """The unpacked source of `project` in uv's cache. Without the tools to build it uv leaves it there."""
-    name, _, version = project.partition("==")
-    pattern = f"cache/sdists-*/pypi/{name}/{version}/*/src/pyproject.toml"
-    if not list(SDISTS.glob(pattern)):
-        python = SDISTS / "venv" / "bin" / "python"
-        if not python.exists():
-            subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, SDISTS / "venv"], check=True)
-        command = ["uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", name, project]
-        options = [f"--cache-dir={SDISTS / 'cache'}", f"--target={SDISTS / 'installed'}", f"--python={python}"]
-        subprocess.run([*command, *options], check=False, capture_output=True)
-    found = list(SDISTS.glob(pattern))
-    if not found:
-        assert os.environ.get("REQUIRE_TOOLS") != "1", f"cannot get the source of {project}"
-        pytest.skip(f"cannot get the source of {project}")
-    return found[0]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("project", PROJECTS)
 def test_real_files(project: str) -> None:
-    with sdist(project).open(encoding="utf-8", newline="") as file:
-        text = file.read()
+    found = sdists.texts("*/pyproject.toml", pins=[project])
+    _, text = min(found, key=lambda file: file[0].count("/"))  # its own, not those of its tests
     data = FORMAT.load(text)
     assert FORMAT.conform(text, data, [text], RULES) == text
     for seed in range(12):

@@ -170,7 +170,7 @@ def test_what_cannot_be_read_says_why(text: str, sentence: str) -> None:
 
 @pytest.mark.slow  # fetches source distributions
 def test_real_files() -> None:
-    texts = real_files(".yaml", ".yml")
+    texts = real_files("*.yaml", "*.yml")
     assert len(texts) >= 30
     for name, text in texts.items():
         check_real(FORMAT, name, text, REAL_RULES)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.strategies.lines import newline_of, with_ends
 from twelvefold.strategies.merging import Format, OwnMerge, merge_texts
 from twelvefold.strategies.rules import BadRulesError, Rules
 
@@ -69,11 +69,11 @@ class FileRule:
 
     def _merge(self, base: bytes | None, template: bytes, service: bytes) -> MergedFile:
         ours = service.decode()
-        newline = "\r\n" if ours.count("\r\n") * 2 > ours.count("\n") else "\n"
+        newline = newline_of(ours)
         merged = merge_texts(
             self.form,
-            None if base is None else _as(newline, base.decode(errors="replace")),
-            _as(newline, template.decode()),
+            None if base is None else _template_s(base.decode(errors="replace"), newline),
+            _template_s(template.decode(), newline),
             ours.removeprefix(BOM),
             self.rules,
         )
@@ -82,5 +82,5 @@ class FileRule:
         return MergedFile(f"{mark}{merged.text}".encode(), decisions)
 
 
-def _as(newline: str, text: str) -> str:
-    return re.sub(r"\r?\n", newline, text.removeprefix(BOM))
+def _template_s(text: str, newline: str) -> str:
+    return with_ends(text.removeprefix(BOM), newline)

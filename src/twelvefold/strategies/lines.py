@@ -31,6 +31,11 @@ def ends(text: str) -> bool:
     return not text or text.endswith("\n")
 
 
+def with_ends(text: str, newline: str) -> str:
+    """`text` with all its line ends made `newline`."""
+    return re.sub(r"\r?\n", newline, text)
+
+
 def joined(lines: Iterable[str], newline: str, ended: bool) -> str:
     """The text of `lines`, bare or not; those without an end get `newline`, the last one as `ended` says."""
     text = "".join(line if line.endswith("\n") else line + newline for line in lines)

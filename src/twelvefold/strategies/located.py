@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from twelvefold.strategies.lines import neighbour, with_ends
 from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.rules import Kind, Path, Rules
 from twelvefold.strategies.three_way import Data, identities, same
@@ -211,14 +212,11 @@ def _alike(node: Node, wanted: Data) -> bool:
 
 
 def _place(names: list[str], name: str, order: list[str]) -> int:
-    if name not in order:
+    beside = neighbour(name, order, names) if name in order else None
+    if beside is None:
         return len(names)
-    at = order.index(name)
-    before = next((one for one in reversed(order[:at]) if one in names), None)
-    if before is not None:
-        return names.index(before) + 1
-    after = next((one for one in order[at + 1 :] if one in names), None)
-    return len(names) if after is None else names.index(after)
+    there, is_behind = beside
+    return names.index(there) + is_behind
 
 
 def line_start(text: str, position: int) -> int:
@@ -264,11 +262,11 @@ def indentation(text: str, position: int) -> int:
 
 def flow_inserted(text: str, parent: Node, index: int, raw: str) -> str:
     """Put `raw` between the brackets of `parent`, on a line of its own where the neighbour has one."""
-    neighbour = parent.entries[max(index - 1, 0)]
-    start, end = neighbour.start, neighbour.value.end
+    beside = parent.entries[max(index - 1, 0)]
+    start, end = beside.start, beside.value.end
     ending = newline(text)
-    raw = raw.replace("\r\n", "\n").replace("\n", ending)
-    if not _alone(text, neighbour):
+    raw = with_ends(raw, ending)
+    if not _alone(text, beside):
         gap = _gap(text, parent)
         return text[:end] + gap + raw + text[end:] if index else text[:start] + raw + gap + text[start:]
     at = line_start(text, start)

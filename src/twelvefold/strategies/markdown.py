@@ -47,7 +47,7 @@ class Markdown:
             if name not in wanted:
                 lines.delete(block.start, block.stop)
             elif block.text != wanted[name]:
-                lines.replace(block.start + 1, block.stop - 1, _lines(wanted[name]))
+                lines.replace(block.start + 1, block.stop - 1, split(wanted[name]))
         known = [list(self.load(source)) for source in sources]
         for name in dict.fromkeys([*(name for names in known for name in names if name in wanted), *wanted]):
             now = blocks(lines.lines)
@@ -162,7 +162,7 @@ def _decision(outcome: Outcome, name: str, service: str | None, template: str | 
 
 
 def _add(lines: Lines, now: dict[str, Block], name: str, text: str, order: Sequence[str]) -> None:
-    new = [f"<!-- twelvefold:begin {name} -->", *_lines(text), f"<!-- twelvefold:end {name} -->"]
+    new = [f"<!-- twelvefold:begin {name} -->", *split(text), f"<!-- twelvefold:end {name} -->"]
     beside = neighbour(name, order, now)
     if beside is None:
         lines.append(new)
@@ -170,7 +170,3 @@ def _add(lines: Lines, now: dict[str, Block], name: str, text: str, order: Seque
         lines.insert_behind(now[beside[0]].stop, new, 1)
     else:
         lines.insert_before(now[beside[0]].start, new, 1)
-
-
-def _lines(text: str) -> list[str]:
-    return text.split("\n")[:-1]

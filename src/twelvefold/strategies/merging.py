@@ -16,8 +16,6 @@ from twelvefold.strategies.text import Merged as Merged
 from twelvefold.strategies.text import merge_lines
 from twelvefold.strategies.three_way import ABSENT, Data, merge, same
 
-BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
-
 
 class UnreadableError(Exception):
     """A text is not of its format: a sentence without the file's name, with the line where there is one."""

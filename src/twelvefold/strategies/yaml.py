@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from twelvefold.strategies import located
+from twelvefold.strategies.lines import bare, with_ends
 from twelvefold.strategies.located import Entry, Node, Spot, begins_line, indentation, line_end, line_start, shifted
 from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.rules import Rules
@@ -284,7 +285,7 @@ def _written(data: Data) -> str:
 
 
 def _ended(raw: str, text: str) -> str:
-    return raw.replace("\r\n", "\n").replace("\n", located.newline(text))
+    return with_ends(raw, located.newline(text))
 
 
 def _column(text: str, parent: Node) -> int:
@@ -419,7 +420,7 @@ def _block_removed(text: str, parent: Node, index: int, kept: set[str]) -> str:
         end += len(_blanks_below(text, end))
     before = text[:start]
     if end == len(text) and not text.endswith("\n"):
-        before = before.removesuffix("\n").removesuffix("\r")
+        before = bare(before)
     return before + text[end:]
 
 
