@@ -106,7 +106,8 @@ class Edit:
         if self.kind == "append":
             return text + new if text.endswith("\n") or not text else text + newline + new
         if self.kind == "prepend":
-            return new + text
+            mark = "\ufeff" if text.startswith("\ufeff") else ""
+            return mark + new + text.removeprefix(mark)
         if self.kind == "insert":
             lines = text.splitlines(True)
             places = [index for index, line in enumerate(lines) if line.rstrip("\r\n") == self.old]

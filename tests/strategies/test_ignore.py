@@ -94,6 +94,7 @@ def _negated_by(text: str, probe: str) -> str:
         ("/a", "!b/a", False),
         ("doc?/**", "!docs/x/y", True),
         ("src/gen/*.o", "!src", True),
+        ("**/keep", "!dist", True),
         ("[ab].txt", "!b.txt", True),
         ("/", "!", False),
     ],

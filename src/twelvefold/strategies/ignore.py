@@ -248,7 +248,7 @@ def contradict(one: str, other: str) -> bool:
     return (
         _meet(ignored, kept)
         or _meet((*ignored, anywhere), named)
-        or (ignored[:1] != (anywhere,) and _meet(ignored, (*kept, anywhere)))
+        or ("/" in positive.rstrip("/") and _meet(ignored, (*kept, anywhere)))
     )
 
 
