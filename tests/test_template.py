@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from twelvefold.template import installable
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.template import find, installable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,16 @@ from twelvefold.template import installable
 )
 def test_where_a_newer_engine_is_installed_from(source: str, url: str) -> None:
     assert installable(source) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["--upload-pack=touch executed;://x", "-u@host:touch", "~nobody-of-this-name/template", "https://a\0b"]
+)
+def test_a_url_out_of_a_service_is_never_an_option_of_git_s(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` looks for the newest release of templates that nobody trusted."""
+    monkeypatch.setenv("TWELVEFOLD_CACHE", str(tmp_path))
+    with pytest.raises((RefusedError, FailedError)):
+        find(url, None)
+    assert not list(tmp_path.rglob("executed"))

@@ -234,7 +234,7 @@ def version_of(text: object) -> Version | None:
 
 def repository_of(url: str, ref: str | None) -> Path:
     """A git repository on this machine that has what is at `url` now: the path itself, or a clone in the cache."""
-    path = Path(url).expanduser()
+    path = Path(os.path.expanduser(url))  # noqa: PTH111 - Path's own raises if there is no such user
     if path.is_dir():
         try:
             git(path, "rev-parse", "--git-dir")
@@ -243,8 +243,8 @@ def repository_of(url: str, ref: str | None) -> Path:
                 f"{path} is no git repository. Name the template's repository, or run there: git init"
             ) from error
         return path.resolve()
-    if "://" not in url and not re.match(r"[\w.-]+@[\w.-]+:", url):
-        raise RefusedError(f"{url} is no folder and no URL. Name the template: --template https://...")
+    if "\0" in url or not ("://" in url or re.match(r"[\w.-]+@[\w.-]+:", url)):
+        raise RefusedError(f"{url!r} is no folder and no URL. Name the template: --template https://...")
     return _cached(url, ref)
 
 
@@ -262,6 +262,7 @@ def _cached(url: str, ref: str | None) -> Path:
             "--quiet",
             "--force",
             "--prune",
+            "--",  # the URL may come out of a service that nobody trusts
             url,
             "+refs/heads/*:refs/heads/*",
             "+refs/tags/*:refs/tags/*",
