@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,8 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"  # a last step, such as uv lock, did not work
 
 
+SHOWN = 80  # characters of a value, at most
+BEFORE = 20  # of these, before the first difference of two long values
 PERSON = frozenset(Outcome) - {Outcome.KEPT, Outcome.MOVED}
 
 
@@ -68,7 +71,16 @@ def shown(value: str | None) -> str:
     if value is None:
         return "none"
     line = " ".join(value.split())
-    return line if len(line) <= 80 else f"{line[:77]}..."
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
+
+
+def shown_apart(one: str | None, other: str | None) -> tuple[str, str]:
+    """Both values on one line of bearable length, from where they differ if that is beyond what is shown."""
+    lines = [None if value is None else " ".join(value.split()) for value in (one, other)]
+    same = len(os.path.commonprefix([line or "" for line in lines]))
+    start = same - BEFORE if same > SHOWN - 2 * BEFORE else 0
+    first, second = (shown(line and f"{'...' if start else ''}{line[start:]}") for line in lines)
+    return first, second
 
 
 def _kept(decision: Decision) -> str:
@@ -76,8 +88,9 @@ def _kept(decision: Decision) -> str:
         return f"kept yours: {decision.note}"
     if decision.yours is None:
         return f"kept yours: {decision.key} stays deleted (template: {shown(decision.template)})"
-    theirs = "has it no more" if decision.template is None else shown(decision.template)
-    return f"kept yours: {decision.key} = {shown(decision.yours)} (template: {theirs})"
+    yours, theirs = shown_apart(decision.yours, decision.template)
+    theirs = "has it no more" if decision.template is None else theirs
+    return f"kept yours: {decision.key} = {yours} (template: {theirs})"
 
 
 def _healed(decision: Decision) -> str:
@@ -85,7 +98,8 @@ def _healed(decision: Decision) -> str:
         return decision.note or "put back as the template has it"
     if decision.template is None:
         return f"removed yours: {decision.key} = {shown(decision.yours)} (the template owns this place)"
-    return f"took the template's: {decision.key} = {shown(decision.template)} (yours was: {shown(decision.yours)})"
+    yours, theirs = shown_apart(decision.yours, decision.template)
+    return f"took the template's: {decision.key} = {theirs} (yours was: {yours})"
 
 
 def _returned(decision: Decision) -> str:

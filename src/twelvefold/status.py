@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twelvefold import template as templates
 from twelvefold import transaction
-from twelvefold.decisions import Decision, Outcome, shown
+from twelvefold.decisions import Decision, Outcome, shown, shown_apart
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.ownership import merged_files
 from twelvefold.rollup import around, is_as_rendered, render_from_memory
@@ -108,7 +108,8 @@ def find_newest(url: str | None) -> tuple[Template | None, str]:
     except NoReleaseError:
         return None, f"The template has no release yet. {NOT_COMPARED}"
     except (FailedError, RefusedError) as error:
-        return None, f"The newest release is not known: {error.message.rstrip('.')}. {NOT_COMPARED}"
+        reason = error.message if error.message.endswith(".") else f"{error.message}."
+        return None, f"The newest release is not known: {reason} {NOT_COMPARED}"
 
 
 def is_older(ref: str, version: str) -> bool:
@@ -162,4 +163,5 @@ def sentence_of(decision: Decision) -> str:
         return decision.note or decision.sentence
     if decision.template is None:
         return f"{decision.key} = {shown(decision.yours)} is not in the template, which owns this place"
-    return f"{decision.key} = {shown(decision.yours)} is not as the template has it: {shown(decision.template)}"
+    yours, theirs = shown_apart(decision.yours, decision.template)
+    return f"{decision.key} = {yours} is not as the template has it: {theirs}"

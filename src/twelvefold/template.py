@@ -244,7 +244,7 @@ def repository_of(url: str, ref: str | None) -> Path:
             ) from error
         return path.resolve()
     if "\0" in url or not ("://" in url or re.match(r"[\w.-]+@[\w.-]+:", url)):
-        raise RefusedError(f"{url!r} is no folder and no URL. Name the template: --template https://...")
+        raise RefusedError(f"{url} is no folder and no URL. Name the template: --template https://...")
     return _cached(url, ref)
 
 
