@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import os
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -77,7 +77,8 @@ def shown(value: str | None) -> str:
 def shown_apart(one: str | None, other: str | None) -> tuple[str, str]:
     """Both values on one line of bearable length, from where they differ if that is beyond what is shown."""
     lines = [None if value is None else " ".join(value.split()) for value in (one, other)]
-    same = len(os.path.commonprefix([line or "" for line in lines]))
+    pairs = zip(*(line or "" for line in lines), strict=False)
+    same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
     start = same - BEFORE if same > SHOWN - 2 * BEFORE else 0
     first, second = (shown(line and f"{'...' if start else ''}{line[start:]}") for line in lines)
     return first, second
