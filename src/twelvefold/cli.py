@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,6 @@ def show(kind: str, line: str) -> None:
     click.echo(click.style(line, **COLOURS.get(kind, {})))  # type: ignore[arg-type]
 
 
-def exit_code(decisions: list[Decision]) -> int:
+def exit_code(decisions: Iterable[Decision]) -> int:
     """2 if a person should look at one of the decisions."""
     return 2 if any(decision.needs_person for decision in decisions) else 0

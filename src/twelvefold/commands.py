@@ -35,6 +35,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
         click.echo(INTERRUPTED)
         return 1
     finished = finish(stopped, options) if stopped else None
+    earlier = finished.decisions if finished else []
     request = Request(
         folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
     )
@@ -42,7 +43,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
         engine.continue_on(repository, options["branch"])
     rollup = engine.prepare(request, repository)
     if finished and rollup.plan.is_empty:
-        return exit_code([*finished.decisions])
+        return exit_code(earlier)
     if options["heal"]:
         rollup.plan.acknowledge()
     if is_dry or rollup.plan.is_empty:
@@ -51,7 +52,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
         change(rollup, options)
     if is_dry and not rollup.plan.is_empty:
         return 1
-    return exit_code(rollup.plan.decisions)
+    return exit_code([*earlier, *rollup.plan.decisions])
 
 
 def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
@@ -65,7 +66,7 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
         click.echo(INTERRUPTED)
         return 1
     if stopped and (finished := finish(stopped, options)):
-        return exit_code([*finished.decisions])
+        return exit_code(finished.decisions)
     request = Request(folder, options["template"], options["ref"], answers_of(options["answers"]))
     template, answers = adopt.begin(request)
     if not options["no_input"] and sys.stdin.isatty():

@@ -159,6 +159,8 @@ def sentence_of(decision: Decision) -> str:
     """What an update would decide, said before it has."""
     if decision.outcome is Outcome.RETURNED:
         return f"{decision.key} is missing".strip()
+    if decision.outcome is Outcome.UNREADABLE:
+        return f"cannot be merged: {decision.note}"
     if decision.outcome is not Outcome.HEALED:
         return decision.note or decision.sentence
     if decision.template is None:
