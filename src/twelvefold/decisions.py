@@ -53,6 +53,12 @@ class Decision:
         return self.outcome in PERSON and not self.is_acknowledged
 
     @property
+    def is_shortened(self) -> bool:
+        """Whether the sentence has not all of the two values."""
+        values = (self.yours, self.template) if self.key else ()
+        return any(len(" ".join(value.split())) > SHOWN for value in values if value)
+
+    @property
     def sentence(self) -> str:
         """The decision in one sentence, without the path: `kept yours: tool.ruff.line-length = 120 (template: 100)`."""
         return _SENTENCES[self.outcome](self)

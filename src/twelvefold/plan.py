@@ -103,7 +103,8 @@ class _Planning:
         elif was is None:
             self.decide(Outcome.HEALED, path, here, new, "replaced yours: the template has a file of this name now")
         elif here != new and not was.is_like(here):
-            self.decide(Outcome.HEALED, path, here, new)
+            note = f"put back as the template has it; yours was {source}" if source != path else ""
+            self.decide(Outcome.HEALED, path, here, new, note)
 
     def seeded(self, path: str) -> None:
         source = self.came_from.get(path)

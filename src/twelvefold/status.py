@@ -69,10 +69,14 @@ class Status:
             yield "open", f"An update to {self.newest} is there. To see it: twelvefold rollup --diff"
         for one in self.drift:
             yield "open", f"{one.path}: {one.sentence}" if one.key else f"{one.path} {one.sentence}"
-        yield (
-            "summary",
-            "In step with the template." if self.is_in_step else "Not in step. To mend it: twelvefold rollup",
-        )
+        yield "summary", self.summary
+
+    @property
+    def summary(self) -> str:
+        """The outcome in one sentence."""
+        if not self.is_in_step:
+            return "Not in step. To mend it: twelvefold rollup"
+        return "In step with the template, as far as can be told." if self.note else "In step with the template."
 
 
 def status_of(folder: Path, url: str | None) -> Status:
