@@ -137,8 +137,8 @@ def _item(decision: Decision) -> str:
 
 def _difference(decision: Decision) -> str:
     """Yours and the template's as a diff, member by member if they are lists or tables."""
-    texts = [_spread(text or "") for text in (decision.yours, decision.template)]
-    return "\n".join(difflib.unified_diff(*texts, "yours", "template", n=0, lineterm=""))
+    yours, template = (_spread(text or "") for text in (decision.yours, decision.template))
+    return "\n".join(difflib.unified_diff(yours, template, "yours", "template", n=0, lineterm=""))
 
 
 def _spread(text: str) -> list[str]:
