@@ -21,7 +21,6 @@ class Outcome(enum.StrEnum):
     UNREADABLE = "unreadable"  # could not be parsed; left as it is
     MOVED = "moved"  # yours, at the template's new path
     RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
-    BLOCKED = "blocked"  # something of yours stands where the template has a file
     FAILED = "failed"  # a last step, such as uv lock, did not work
 
 
@@ -131,7 +130,6 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.UNREADABLE: lambda decision: f"left as it is: {decision.note}",
     Outcome.MOVED: lambda decision: decision.note,
     Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
-    Outcome.BLOCKED: lambda decision: f"left out: {decision.note}",
     Outcome.FAILED: lambda decision: decision.note,
 }
 

@@ -40,11 +40,6 @@ class Plan:
         """Whether the service is as the template wants it."""
         return not self.changes
 
-    @property
-    def needs_person(self) -> bool:
-        """Whether somebody should look at one of the decisions."""
-        return any(decision.needs_person for decision in self.decisions)
-
     def acknowledge(self) -> None:
         """Note that the user knows that edits in what the template owns are healed."""
         healed = {Outcome.HEALED, Outcome.RETURNED}
