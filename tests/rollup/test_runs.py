@@ -421,7 +421,7 @@ def fake_uv(folder: Path, script: str) -> Path:
         ("", 2, "uv.lock: was not made new, because uv is not here. Run: make uv.lock"),
         ('while [ $# -gt 1 ]; do shift; done; echo locked > "$1/uv.lock"', 0, ""),
     ],
-    ids=["fails", "absent", "works"],
+    ids=["fails", "leaks", "absent", "works"],
 )
 def test_the_lock_is_the_last_step(
     script: str, code: int, said: str, history: History, service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
