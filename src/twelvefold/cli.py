@@ -16,6 +16,14 @@ SERVICE = click.argument("service", type=click.Path(path_type=Path), default=Pat
 TEMPLATE = click.option(
     "--template", metavar="URL", help="The template; the one that the service came from if not given."
 )
+REPORTS = click.option(
+    "--report",
+    "reports",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Write a report: FILE.md or FILE.json; may be given for both.",
+)
 COLOURS = {
     "title": {"bold": True},
     "added": {"fg": "green"},
@@ -76,7 +84,7 @@ def version_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @version_options
 @click.option("--check", is_flag=True, help="Only say whether it would change anything; exit code 1 if so.")
 @click.option("--diff", is_flag=True, help="Only show what it would change.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
+@REPORTS
 @click.option("--branch", metavar="NAME", help="Do it on this branch, and commit.")
 @click.option("--commit", is_flag=True, help="Commit what it changed.")
 @click.option("--heal", is_flag=True, help="Yes, edits in what the template owns are to go: no exit code 2 for them.")
@@ -95,7 +103,7 @@ def rollup(service: Path, **options: Any) -> None:
 @version_options
 @click.option("--yes", is_flag=True, help="Do it; without this, only show what would be done.")
 @click.option("--no-input", is_flag=True, help="Do not ask: take what the repository's own files say.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
+@REPORTS
 @click.option("--branch", metavar="NAME", help="Do it on this branch, and commit.")
 @click.option("--commit", is_flag=True, help="Commit what it changed.")
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock at the end.")

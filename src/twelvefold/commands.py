@@ -179,9 +179,9 @@ def memo_of(repository: Repository) -> tuple[LastSteps, Report]:
 
 
 def refuse_unknown_report(options: Mapping[str, Any]) -> None:
-    """Raise RefusedError, before anything is done, if the report could not be written at the end."""
-    if options["report"]:
-        reports.refuse_unknown(options["report"])
+    """Raise RefusedError, before anything is done, if a report could not be written at the end."""
+    for path in options["reports"]:
+        reports.refuse_unknown(path)
 
 
 def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
@@ -200,15 +200,15 @@ def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
 
 
 def tell(report: Report, options: Mapping[str, Any]) -> None:
-    """Print the report, or the diff, and write the file that was asked for."""
+    """Print the report, or the diff, and write the files that were asked for."""
     if options.get("diff"):
         for each in report.changes:
             click.echo(patch(each.path, each.before, each.after), nl=False)
     else:
         for kind, line in reports.lines(report):
             show(kind, line)
-    if options["report"]:
-        reports.write(report, options["report"])
+    for path in options["reports"]:
+        reports.write(report, path)
 
 
 def run_status(folder: Path, template: str | None, *, as_json: bool) -> int:

@@ -373,7 +373,9 @@ def test_reports_say_what_the_terminal_says(newer: History, service: Path, tmp_p
     assert "An update would bring the service to version 0.2.0 of the template" in text
     assert "- `Makefile`: put back as the template has it" in text
     assert "-\techo `ours`" in text
-    code, said = run(newer, service, "--report", tmp_path / "report.json")
+    both = ("--report", tmp_path / "report.json", "--report", tmp_path / "again.md")
+    code, said = run(newer, service, *both)
+    assert (tmp_path / "again.md").read_text().startswith("# pay-api: 0.1.0 → 0.2.0")
     told = json.loads((tmp_path / "report.json").read_text())
     assert (code, told["from"], told["to"], told["needs_person"]) == (2, "0.1.0", "0.2.0", True)
     assert told["files"] == {"Makefile": "changed", "owned/core.py": "changed"}
