@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,16 @@ def answers_of(given: tuple[str, ...]) -> dict[str, str]:
 def show(kind: str, line: str) -> None:
     """Print a line, in colour on a terminal."""
     click.echo(click.style(line, **COLOURS.get(kind, {})))  # type: ignore[arg-type]
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Go on in silence if nobody reads what is printed inside any more, as `head` does not: the exit code stays."""
+    try:
+        yield
+    except BrokenPipeError:
+        # as in the note on SIGPIPE in https://docs.python.org/3/library/signal.html
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_code(decisions: Iterable[Decision]) -> int:

@@ -14,7 +14,7 @@ import click
 from twelvefold import report as reports
 from twelvefold import rollup as engine
 from twelvefold import transaction
-from twelvefold.cli import answers_of, exit_code, show
+from twelvefold.cli import answers_of, exit_code, show, unread
 from twelvefold.decisions import Decision
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import patch
@@ -201,12 +201,13 @@ def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
 
 def tell(report: Report, options: Mapping[str, Any]) -> None:
     """Print the report, or the diff, and write the files that were asked for."""
-    if options.get("diff"):
-        for each in report.changes:
-            click.echo(patch(each.path, each.before, each.after), nl=False)
-    else:
-        for kind, line in reports.lines(report):
-            show(kind, line)
+    with unread():
+        if options.get("diff"):
+            for each in report.changes:
+                click.echo(patch(each.path, each.before, each.after), nl=False)
+        else:
+            for kind, line in reports.lines(report):
+                show(kind, line)
     for path in options["reports"]:
         reports.write(report, path)
 
@@ -216,9 +217,10 @@ def run_status(folder: Path, template: str | None, *, as_json: bool) -> int:
     from twelvefold.status import status_of
 
     status = status_of(folder, template)
-    if as_json:
-        click.echo(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
-    else:
-        for kind, line in status.lines():
-            show(kind, line)
+    with unread():
+        if as_json:
+            click.echo(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
+        else:
+            for kind, line in status.lines():
+                show(kind, line)
     return 0 if status.is_in_step else 1

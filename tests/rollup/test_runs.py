@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -16,6 +19,7 @@ import pytest
 from conftest import commit, git
 from histories import History, edit, rolled_up, twelvefold, write
 from trees import tree
+from twelvefold import transaction
 
 TOKEN = "s3cr3t-t0k3n@x"  # noqa: S105
 NEW = {"owned/core.py": "NEW = 2\n"}
@@ -437,6 +441,22 @@ def test_the_lock_is_the_last_step(
     assert (service / "uv.lock").exists() == (not code)
     monkeypatch.undo()
     assert git(service, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["rollup", "--diff"], 1), (["status"], 1), (["rollup"], 0)])
+def test_who_reads_no_further_does_not_change_the_outcome(
+    arguments: list[str], code: int, newer: History, service: Path
+) -> None:
+    """As in `twelvefold rollup --diff | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-c", "from twelvefold.cli import main; main()", *arguments, service)
+    done = subprocess.run(
+        [*command, "--template", newer.repository], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert not transaction.is_open(service / ".git/twelvefold/service")
 
 
 @pytest.mark.parametrize(
