@@ -177,6 +177,15 @@ def test_what_cannot_be_merged_is_left_and_reported(history: History, tmp_path: 
     assert "pyproject.toml: left as it is: " in done.output
 
 
+def test_a_package_beside_src_is_noted(history: History, tmp_path: Path) -> None:
+    """Else there would be two packages of one name: the team's, and the seeded one in src/."""
+    service = repository(tmp_path / "billing", "flat")
+    options = ("adopt", service, "--template", history.repository)
+    note = "billing/ is yours, and the template's tools look in src/. Best before you adopt: mkdir -p src && git mv"
+    assert note in twelvefold(*options, "--answer", "package_name=billing").output
+    assert note not in twelvefold(*options, "--answer", "package_name=other").output
+
+
 def test_a_branch_takes_it(history: History, tmp_path: Path) -> None:
     service = repository(tmp_path / "billing", "flat")
     before = tree(service)

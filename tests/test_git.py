@@ -37,6 +37,13 @@ def test_a_complaint_is_one_line_and_without_credentials(tmp_path: Path) -> None
     assert "\n" not in failure.value.message
 
 
+def test_a_complaint_says_what_is_wrong_and_not_git_s_advice(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(GitError) as failure:
+        git(tmp_path, "fetch", "--quiet", "file:///nowhere/a.git")
+    assert failure.value.message == "git fetch: fatal: '/nowhere/a.git' does not appear to be a git repository"
+
+
 def test_a_calling_git_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a hook, which git calls with these set."""
     git(tmp_path, "init", "--quiet")

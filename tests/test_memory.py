@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from environments import TEMPLATE
-from twelvefold.memory import Answers, UnusableMemoryError, inert
+from twelvefold.errors import RefusedError
+from twelvefold.memory import Answers, inert
 
 CONTEXT = {"cookiecutter": json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))}
 
@@ -95,7 +96,7 @@ def test_a_folder_s_name_is_not_executed_either(tmp_path: Path) -> None:
     ],
 )
 def test_a_memory_that_cannot_be_used_is_refused_in_one_sentence(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(UnusableMemoryError, match=r"answers\.json") as refusal:
+    with pytest.raises(RefusedError, match=r"answers\.json") as refusal:
         remember(tmp_path, text).read()
     assert said in refusal.value.message
     assert refusal.value.exit_code == 2
@@ -104,7 +105,7 @@ def test_a_memory_that_cannot_be_used_is_refused_in_one_sentence(text: str, said
 def test_a_memory_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     answers = remember(tmp_path, "{}")
     (tmp_path / ".twelvefold/answers.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(UnusableMemoryError, match="cannot be read"):
+    with pytest.raises(RefusedError, match="cannot be read"):
         answers.read()
 
 
@@ -149,26 +150,26 @@ def test_a_link_that_would_be_followed_is_refused(linked: str, there: bool, tmp_
     (service / linked).parent.mkdir(exist_ok=True)
     (service / linked).unlink(missing_ok=True)
     (service / linked).symlink_to(outside)
-    with pytest.raises(UnusableMemoryError, match=rf"{linked} is a symbolic link"):
+    with pytest.raises(RefusedError, match=rf"{linked} is a symbolic link"):
         answers.read()
 
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     answers = rendered(tmp_path, Makefile="owned")
     (tmp_path / "Makefile").mkdir()
-    with pytest.raises(UnusableMemoryError, match="Makefile is not a file"):
+    with pytest.raises(RefusedError, match="Makefile is not a file"):
         answers.read()
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     answers = rendered(tmp_path, src__chassis__a="owned")
     (tmp_path / "src").touch()
-    with pytest.raises(UnusableMemoryError, match="src is not a folder"):
+    with pytest.raises(RefusedError, match="src is not a folder"):
         answers.read()
 
 
 def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableMemoryError, match="cannot be looked at"):
+    with pytest.raises(RefusedError, match="cannot be looked at"):
         rendered(tmp_path, **{"x" * 5000: "owned"}).read()
 
 
@@ -176,12 +177,12 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_that_is_none_is_refused(manifest: str, tmp_path: Path) -> None:
     answers = rendered(tmp_path)
     (tmp_path / ".twelvefold/manifest.json").write_text(manifest, encoding="utf-8")
-    with pytest.raises(UnusableMemoryError, match=r"manifest\.json .*git checkout -- \.twelvefold/manifest\.json"):
+    with pytest.raises(RefusedError, match=r"manifest\.json .*git checkout -- \.twelvefold/manifest\.json"):
         answers.read()
 
 
 def test_another_package_than_the_rendered_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableMemoryError, match=r'rendered with src/old/.*"package_name": "old"'):
+    with pytest.raises(RefusedError, match=r'rendered with src/old/.*"package_name": "old"'):
         rendered(tmp_path, src__old__api="seeded", src__chassis__a="owned").read()
 
 
@@ -195,7 +196,7 @@ def command(template: Path) -> click.Context:
 @pytest.mark.parametrize("choice", ["jenkins", True])
 def test_a_choice_that_is_none_is_refused_with_those_there_are(choice: object, tmp_path: Path) -> None:
     answers = remember(tmp_path, json.dumps({"ci": choice}))
-    with command(TEMPLATE), pytest.raises(UnusableMemoryError, match=r"ci is .*change it to gitlab or github"):
+    with command(TEMPLATE), pytest.raises(RefusedError, match=r"ci is .*change it to gitlab or github"):
         answers.read()
 
 

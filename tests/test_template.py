@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from twelvefold.template import installable
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.git import git
+from twelvefold.template import NoReleaseError, find, installable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,41 @@ from twelvefold.template import installable
 )
 def test_where_a_newer_engine_is_installed_from(source: str, url: str) -> None:
     assert installable(source) == url
+
+
+def test_a_bare_repository_that_was_committed_into_a_service_has_no_say(tmp_path: Path) -> None:
+    """Its settings name a command that git runs when it looks for what it has not, which `status` would do."""
+    service, executed = tmp_path / "service", tmp_path / "executed"
+    service.mkdir()
+    git(service, "init", "--quiet")
+    git(service, "init", "--quiet", "--bare", "template")
+    bare = service / "template"
+    commit = f"tree {'1' * 40}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nOf files that are elsewhere\n"
+    named = git(bare, "hash-object", "-t", "commit", "-w", "--stdin", stdin=commit)
+    git(bare, "update-ref", "refs/heads/main", named)
+    settings = {"core.repositoryFormatVersion": "1", "extensions.partialClone": "o", "remote.o.promisor": "true"}
+    settings |= {"remote.o.url": "ssh://nowhere/x", "core.sshCommand": f"touch {executed};"}
+    for name, value in settings.items():
+        git(bare, "config", name, value)
+    with pytest.raises(RefusedError, match="is a bare repository inside of another one"):
+        find(str(bare), "main").rules()
+    assert not executed.exists()
+
+
+def test_a_bare_repository_of_its_own_is_as_good_as_any(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--bare", "template.git")
+    with pytest.raises(NoReleaseError):
+        find(str(tmp_path / "template.git"), None)
+
+
+@pytest.mark.parametrize(
+    "url", ["--upload-pack=touch executed;://x", "-u@host:touch", "~nobody-of-this-name/template", "https://a\0b"]
+)
+def test_a_url_out_of_a_service_is_never_an_option_of_git_s(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` looks for the newest release of templates that nobody trusted."""
+    monkeypatch.setenv("TWELVEFOLD_CACHE", str(tmp_path))
+    with pytest.raises((RefusedError, FailedError)):
+        find(url, None)
+    assert not list(tmp_path.rglob("executed"))

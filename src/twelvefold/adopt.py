@@ -57,11 +57,21 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
         planned.notes.append(
             f"The answers are those of {SCARAPLATE}, which nothing reads any more: git rm {SCARAPLATE}"
         )
+    planned.notes += misplaced(service.root, rendered.service.answers)
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned.changes, repository)
     version = rendered.service.stamp.get("version", template.ref)
     return Rollup(Service(service.root, rendered.service.answers), repository, template, version, planned)
+
+
+def misplaced(root: Path, answers: Mapping[str, str | bool]) -> list[str]:
+    """A note if the package lies where nothing of the template's looks for it."""
+    package = str(answers.get("package_name", ""))
+    if not package or not (root / package / "__init__.py").is_file():
+        return []
+    move = f"mkdir -p src && git mv {package} src/"
+    return [f"{package}/ is yours, and the template's tools look in src/. Best before you adopt: {move}"]
 
 
 def guesses(root: Path) -> Answers:

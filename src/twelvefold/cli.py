@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,14 @@ from twelvefold.errors import RefusedError
 SERVICE = click.argument("service", type=click.Path(path_type=Path), default=Path())
 TEMPLATE = click.option(
     "--template", metavar="URL", help="The template; the one that the service came from if not given."
+)
+REPORTS = click.option(
+    "--report",
+    "reports",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Write a report: FILE.md or FILE.json; may be given for both.",
 )
 COLOURS = {
     "title": {"bold": True},
@@ -76,7 +86,7 @@ def version_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @version_options
 @click.option("--check", is_flag=True, help="Only say whether it would change anything; exit code 1 if so.")
 @click.option("--diff", is_flag=True, help="Only show what it would change.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
+@REPORTS
 @click.option("--branch", metavar="NAME", help="Do it on this branch, and commit.")
 @click.option("--commit", is_flag=True, help="Commit what it changed.")
 @click.option("--heal", is_flag=True, help="Yes, edits in what the template owns are to go: no exit code 2 for them.")
@@ -95,7 +105,7 @@ def rollup(service: Path, **options: Any) -> None:
 @version_options
 @click.option("--yes", is_flag=True, help="Do it; without this, only show what would be done.")
 @click.option("--no-input", is_flag=True, help="Do not ask: take what the repository's own files say.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a report: FILE.md or FILE.json.")
+@REPORTS
 @click.option("--branch", metavar="NAME", help="Do it on this branch, and commit.")
 @click.option("--commit", is_flag=True, help="Commit what it changed.")
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock at the end.")
@@ -147,6 +157,16 @@ def show(kind: str, line: str) -> None:
     click.echo(click.style(line, **COLOURS.get(kind, {})))  # type: ignore[arg-type]
 
 
-def exit_code(decisions: list[Decision]) -> int:
+@contextmanager
+def unread() -> Iterator[None]:
+    """Go on in silence if nobody reads what is printed inside any more, as `head` does not: the exit code stays."""
+    try:
+        yield
+    except BrokenPipeError:
+        # as in the note on SIGPIPE in https://docs.python.org/3/library/signal.html
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def exit_code(decisions: Iterable[Decision]) -> int:
     """2 if a person should look at one of the decisions."""
     return 2 if any(decision.needs_person for decision in decisions) else 0

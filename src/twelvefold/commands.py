@@ -14,7 +14,7 @@ import click
 from twelvefold import report as reports
 from twelvefold import rollup as engine
 from twelvefold import transaction
-from twelvefold.cli import answers_of, exit_code, show
+from twelvefold.cli import answers_of, exit_code, show, unread
 from twelvefold.decisions import Decision
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import patch
@@ -35,6 +35,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
         click.echo(INTERRUPTED)
         return 1
     finished = finish(stopped, options) if stopped else None
+    earlier = finished.decisions if finished else []
     request = Request(
         folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
     )
@@ -42,7 +43,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
         engine.continue_on(repository, options["branch"])
     rollup = engine.prepare(request, repository)
     if finished and rollup.plan.is_empty:
-        return exit_code([*finished.decisions])
+        return exit_code(earlier)
     if options["heal"]:
         rollup.plan.acknowledge()
     if is_dry or rollup.plan.is_empty:
@@ -51,7 +52,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
         change(rollup, options)
     if is_dry and not rollup.plan.is_empty:
         return 1
-    return exit_code(rollup.plan.decisions)
+    return exit_code([*earlier, *rollup.plan.decisions])
 
 
 def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
@@ -65,7 +66,7 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
         click.echo(INTERRUPTED)
         return 1
     if stopped and (finished := finish(stopped, options)):
-        return exit_code([*finished.decisions])
+        return exit_code(finished.decisions)
     request = Request(folder, options["template"], options["ref"], answers_of(options["answers"]))
     template, answers = adopt.begin(request)
     if not options["no_input"] and sys.stdin.isatty():
@@ -178,9 +179,9 @@ def memo_of(repository: Repository) -> tuple[LastSteps, Report]:
 
 
 def refuse_unknown_report(options: Mapping[str, Any]) -> None:
-    """Raise RefusedError, before anything is done, if the report could not be written at the end."""
-    if options["report"]:
-        reports.refuse_unknown(options["report"])
+    """Raise RefusedError, before anything is done, if a report could not be written at the end."""
+    for path in options["reports"]:
+        reports.refuse_unknown(path)
 
 
 def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
@@ -199,15 +200,16 @@ def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
 
 
 def tell(report: Report, options: Mapping[str, Any]) -> None:
-    """Print the report, or the diff, and write the file that was asked for."""
-    if options.get("diff"):
-        for each in report.changes:
-            click.echo(patch(each.path, each.before, each.after), nl=False)
-    else:
-        for kind, line in reports.lines(report):
-            show(kind, line)
-    if options["report"]:
-        reports.write(report, options["report"])
+    """Print the report, or the diff, and write the files that were asked for."""
+    with unread():
+        if options.get("diff"):
+            for each in report.changes:
+                click.echo(patch(each.path, each.before, each.after), nl=False)
+        else:
+            for kind, line in reports.lines(report):
+                show(kind, line)
+    for path in options["reports"]:
+        reports.write(report, path)
 
 
 def run_status(folder: Path, template: str | None, *, as_json: bool) -> int:
@@ -215,9 +217,10 @@ def run_status(folder: Path, template: str | None, *, as_json: bool) -> int:
     from twelvefold.status import status_of
 
     status = status_of(folder, template)
-    if as_json:
-        click.echo(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
-    else:
-        for kind, line in status.lines():
-            show(kind, line)
+    with unread():
+        if as_json:
+            click.echo(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
+        else:
+            for kind, line in status.lines():
+                show(kind, line)
     return 0 if status.is_in_step else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,10 +21,11 @@ class Outcome(enum.StrEnum):
     UNREADABLE = "unreadable"  # could not be parsed; left as it is
     MOVED = "moved"  # yours, at the template's new path
     RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
-    BLOCKED = "blocked"  # something of yours stands where the template has a file
     FAILED = "failed"  # a last step, such as uv lock, did not work
 
 
+SHOWN = 80  # characters of a value, at most
+BEFORE = 20  # of these, before the first difference of two long values
 PERSON = frozenset(Outcome) - {Outcome.KEPT, Outcome.MOVED}
 
 
@@ -50,6 +52,12 @@ class Decision:
         return self.outcome in PERSON and not self.is_acknowledged
 
     @property
+    def is_shortened(self) -> bool:
+        """Whether the sentence has not all of the two values."""
+        values = (self.yours, self.template) if self.key else ()
+        return any(len(" ".join(value.split())) > SHOWN for value in values if value)
+
+    @property
     def sentence(self) -> str:
         """The decision in one sentence, without the path: `kept yours: tool.ruff.line-length = 120 (template: 100)`."""
         return _SENTENCES[self.outcome](self)
@@ -68,7 +76,17 @@ def shown(value: str | None) -> str:
     if value is None:
         return "none"
     line = " ".join(value.split())
-    return line if len(line) <= 80 else f"{line[:77]}..."
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
+
+
+def shown_apart(one: str | None, other: str | None) -> tuple[str, str]:
+    """Both values on one line of bearable length, from where they differ if that is beyond what is shown."""
+    lines = [None if value is None else " ".join(value.split()) for value in (one, other)]
+    pairs = zip(*(line or "" for line in lines), strict=False)
+    same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    start = same - BEFORE if same > SHOWN - 2 * BEFORE else 0
+    first, second = (shown(line and f"{'...' if start else ''}{line[start:]}") for line in lines)
+    return first, second
 
 
 def _kept(decision: Decision) -> str:
@@ -76,8 +94,9 @@ def _kept(decision: Decision) -> str:
         return f"kept yours: {decision.note}"
     if decision.yours is None:
         return f"kept yours: {decision.key} stays deleted (template: {shown(decision.template)})"
-    theirs = "has it no more" if decision.template is None else shown(decision.template)
-    return f"kept yours: {decision.key} = {shown(decision.yours)} (template: {theirs})"
+    yours, theirs = shown_apart(decision.yours, decision.template)
+    theirs = "has it no more" if decision.template is None else theirs
+    return f"kept yours: {decision.key} = {yours} (template: {theirs})"
 
 
 def _healed(decision: Decision) -> str:
@@ -85,7 +104,8 @@ def _healed(decision: Decision) -> str:
         return decision.note or "put back as the template has it"
     if decision.template is None:
         return f"removed yours: {decision.key} = {shown(decision.yours)} (the template owns this place)"
-    return f"took the template's: {decision.key} = {shown(decision.template)} (yours was: {shown(decision.yours)})"
+    yours, theirs = shown_apart(decision.yours, decision.template)
+    return f"took the template's: {decision.key} = {theirs} (yours was: {yours})"
 
 
 def _returned(decision: Decision) -> str:
@@ -110,7 +130,6 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.UNREADABLE: lambda decision: f"left as it is: {decision.note}",
     Outcome.MOVED: lambda decision: decision.note,
     Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
-    Outcome.BLOCKED: lambda decision: f"left out: {decision.note}",
     Outcome.FAILED: lambda decision: decision.note,
 }
 

@@ -22,8 +22,12 @@ OF_A_CALLING_GIT = (
 CREDENTIALS = re.compile(r"(?<=://)(?!git@)[^/\s]*@")
 
 
+# What git says after the reason, with general advice below it.
+AFTER_THE_REASON = "fatal: Could not read from remote repository."
+
+
 class GitError(FailedError):
-    """git failed; the message is its first line, without credentials."""
+    """git failed; the message is its reason, in one line, without credentials."""
 
 
 def git(folder: Path, *arguments: str | Path, stdin: str | None = None, index: Path | None = None) -> str:
@@ -44,9 +48,13 @@ def git(folder: Path, *arguments: str | Path, stdin: str | None = None, index: P
         check=False,
     )
     if done.returncode:
-        complaint = without_credentials(done.stderr.strip()).splitlines() or [f"exit code {done.returncode}"]
-        raise GitError(f"git {arguments[0]}: {complaint[-1]}")
+        raise GitError(f"git {arguments[0]}: {_reason(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout.rstrip("\n")
+
+
+def _reason(complaint: str) -> str:
+    before = complaint.partition(AFTER_THE_REASON)[0].strip() or complaint.strip()
+    return without_credentials(before).splitlines()[-1] if before else ""
 
 
 def without_credentials(text: str) -> str:

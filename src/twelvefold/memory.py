@@ -14,21 +14,14 @@ import yaml
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
 from twelvefold import latch
+from twelvefold.errors import RefusedError
+from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE
 from twelvefold.template import refuse_old_engine
 
-MEMORY = Path(".twelvefold")
-ANSWERS_FILE = MEMORY / "answers.json"
-MANIFEST_FILE = MEMORY / "manifest.json"
 RESTORE = "Restore it from git: git checkout --"
 # What Jinja would not copy as it stands: the template's delimiters, and line ends, which Jinja normalises.
 NOT_LITERAL = re.compile(r"<<|<%|<#|[\r\n]")
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
-
-
-class UnusableMemoryError(click.ClickException):
-    """The memory cannot be used. Printed by click as one sentence; exit code 2."""
-
-    exit_code = 2
 
 
 class Answers(CookieCutterContext):
@@ -39,7 +32,7 @@ class Answers(CookieCutterContext):
 
     def __init__(self, target_path: Path) -> None:
         super().__init__(target_path)
-        self.path = target_path / ANSWERS_FILE
+        self.path = target_path / ANSWERS
         latch.start(target_path)
         # The post_gen hook's closing message is for people who start a service, not for a rollup.
         os.environ["TWELVEFOLD_QUIET"] = "1"
@@ -47,13 +40,13 @@ class Answers(CookieCutterContext):
     def read(self) -> CookieCutterContextDict:
         """Return question → answer; a name that is not stored follows from the folder's own.
 
-        Raises UnusableMemoryError if the file is not a JSON object of answers that the template takes, or if the
+        Raises RefusedError if the file is not a JSON object of answers that the template takes, or if the
         service is not as the memory says, so that a rollup would write to other places than it should.
         """
         refuse_new_rules()
-        manifest = self._load(MANIFEST_FILE)
+        manifest = self._load(MANIFEST)
         refuse_other_places(self.target_path, manifest)
-        answers = self._load(ANSWERS_FILE)
+        answers = self._load(ANSWERS)
         for question, answer in answers.items():
             self._check(question, answer)
         answers = {**_named_after(self.target_path.resolve().name), **answers}
@@ -67,24 +60,22 @@ class Answers(CookieCutterContext):
         except FileNotFoundError:
             return {}
         except (OSError, UnicodeDecodeError) as error:
-            raise UnusableMemoryError(f"{path} cannot be read: {error}.") from error
+            raise RefusedError(f"{path} cannot be read: {error}.") from error
         except (ValueError, RecursionError) as error:
-            raise UnusableMemoryError(f"{path} is not JSON ({error}). {RESTORE} {name}") from error
+            raise RefusedError(f"{path} is not JSON ({error}). {RESTORE} {name}") from error
         if not isinstance(content, dict):
-            raise UnusableMemoryError(f"{path} holds no JSON object. {RESTORE} {name}")
+            raise RefusedError(f"{path} holds no JSON object. {RESTORE} {name}")
         return content
 
     def _check(self, question: str, answer: object) -> None:
         if question.startswith("_"):
-            raise UnusableMemoryError(f"{self.path} sets {question}, which is the template's. Remove that line.")
+            raise RefusedError(f"{self.path} sets {question}, which is the template's. Remove that line.")
         if not isinstance(answer, (str, bool)):
             shown = type(answer).__name__ if isinstance(answer, (list, dict)) else repr(answer)
-            raise UnusableMemoryError(f"{self.path}: {question} must be a text, true or false, not {shown}.")
+            raise RefusedError(f"{self.path}: {question} must be a text, true or false, not {shown}.")
         choices = asked().get(question)
         if isinstance(choices, list) and answer not in choices:
-            raise UnusableMemoryError(
-                f"{self.path}: {question} is {json.dumps(answer)}; change it to {' or '.join(choices)}."
-            )
+            raise RefusedError(f"{self.path}: {question} is {json.dumps(answer)}; change it to {' or '.join(choices)}.")
 
     def __str__(self) -> str:
         return str(self.path)
@@ -128,12 +119,12 @@ def _of_template(name: str, load: Callable[[str], Any], unreadable: type[Excepti
 
 
 def refuse_other_places(service: Path, manifest: dict[str, Any]) -> None:
-    """Raise UnusableMemoryError if scaraplate would follow a link, or find a folder where it writes a file."""
-    written = [str(MEMORY / name) for name in ("answers.json", "manifest.json", "template.json")]
+    """Raise RefusedError if scaraplate would follow a link, or find a folder where it writes a file."""
+    written = [str(name) for name in (ANSWERS, MANIFEST, TEMPLATE)]
     for name, entry in manifest.items():
         if not isinstance(entry, dict):
-            raise UnusableMemoryError(f"{service / MANIFEST_FILE} holds no entry for {name}. {RESTORE} {MANIFEST_FILE}")
-        written += [name, str(MEMORY / "applied" / name)] if entry.get("owner") == "merged" else [name]
+            raise RefusedError(f"{service / MANIFEST} holds no entry for {name}. {RESTORE} {MANIFEST}")
+        written += [name, str(APPLIED / name)] if entry.get("owner") == "merged" else [name]
     for folder in sorted({folder for name in written for folder in Path(name).parents[:-1]}):
         _refuse_other_kind(service / folder, Path.is_dir, "a folder")
     for name in written:
@@ -143,21 +134,21 @@ def refuse_other_places(service: Path, manifest: dict[str, Any]) -> None:
 def _refuse_other_kind(path: Path, is_right: Callable[[Path], bool], kind: str) -> None:
     try:
         if path.is_symlink():
-            raise UnusableMemoryError(f"{path} is a symbolic link, which an update would follow. Put {kind} there.")
+            raise RefusedError(f"{path} is a symbolic link, which an update would follow. Put {kind} there.")
         if path.exists() and not is_right(path):
-            raise UnusableMemoryError(f"{path} is not {kind}, as it is in the template. Move it away.")
+            raise RefusedError(f"{path} is not {kind}, as it is in the template. Move it away.")
     except OSError as error:
-        raise UnusableMemoryError(f"{path} cannot be looked at: {error}.") from error
+        raise RefusedError(f"{path} cannot be looked at: {error}.") from error
 
 
 def refuse_another_package(answers: dict[str, str | bool], manifest: dict[str, Any]) -> None:
-    """Raise UnusableMemoryError if the manifest's package is not the one that the answers name."""
+    """Raise RefusedError if the manifest's package is not the one that the answers name."""
     package = answers.get("package_name", str(answers["project_slug"]).replace("-", "_"))
     rendered = {name.split("/")[1] for name in manifest if re.match("src/[^/]+/", name)} - {"chassis"}
     if rendered and package not in rendered:
         was = sorted(rendered)[0]
-        raise UnusableMemoryError(
-            f"{ANSWERS_FILE} names the package {package}, but the service was rendered with src/{was}/. Set "
+        raise RefusedError(
+            f"{ANSWERS} names the package {package}, but the service was rendered with src/{was}/. Set "
             f'"package_name": "{was}"; an update does not rename a package.'
         )
 

@@ -40,11 +40,6 @@ class Plan:
         """Whether the service is as the template wants it."""
         return not self.changes
 
-    @property
-    def needs_person(self) -> bool:
-        """Whether somebody should look at one of the decisions."""
-        return any(decision.needs_person for decision in self.decisions)
-
     def acknowledge(self) -> None:
         """Note that the user knows that edits in what the template owns are healed."""
         healed = {Outcome.HEALED, Outcome.RETURNED}
@@ -103,7 +98,8 @@ class _Planning:
         elif was is None:
             self.decide(Outcome.HEALED, path, here, new, "replaced yours: the template has a file of this name now")
         elif here != new and not was.is_like(here):
-            self.decide(Outcome.HEALED, path, here, new)
+            note = f"put back as the template has it; yours was {source}" if source != path else ""
+            self.decide(Outcome.HEALED, path, here, new, note)
 
     def seeded(self, path: str) -> None:
         source = self.came_from.get(path)

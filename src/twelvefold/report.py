@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -129,7 +130,22 @@ def _item(decision: Decision) -> str:
     elif decision.outcome is Outcome.CONFLICT:
         lines.append(_details("yours", decision.yours or "", ""))
         lines.append(_details("the template's", decision.template or "", ""))
+    elif decision.is_shortened:
+        lines.append(_details("what is other", _difference(decision), "diff"))
     return "\n".join(lines)
+
+
+def _difference(decision: Decision) -> str:
+    """Yours and the template's as a diff, member by member if they are lists or tables."""
+    yours, template = (_spread(text or "") for text in (decision.yours, decision.template))
+    return "\n".join(difflib.unified_diff(yours, template, "yours", "template", n=0, lineterm=""))
+
+
+def _spread(text: str) -> list[str]:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False).splitlines()
+    except ValueError:
+        return text.splitlines()
 
 
 def _details(title: str, text: str, language: str) -> str:

@@ -15,7 +15,7 @@ from twelvefold import template as templates
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
-from twelvefold.git import GitError, git
+from twelvefold.git import GitError, git, without_credentials
 from twelvefold.ownership import Migrations, merged_files
 from twelvefold.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.service import File, Repository, Service
@@ -216,7 +216,7 @@ def lock_dependencies(service: Path) -> Decision | None:
     except OSError:
         return Decision(Outcome.FAILED, "uv.lock", note="was not made new, because uv is not here. Run: make uv.lock")
     if done.returncode:
-        reason = " ".join(done.stderr.split())
+        reason = without_credentials(" ".join(done.stderr.split()))
         return Decision(
             Outcome.FAILED, "uv.lock", note=f"could not be made new: {reason}. Mend it and run: make uv.lock"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twelvefold import template as templates
 from twelvefold import transaction
-from twelvefold.decisions import Decision, Outcome, shown
+from twelvefold.decisions import Decision, Outcome, shown, shown_apart
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.ownership import merged_files
 from twelvefold.rollup import around, is_as_rendered, render_from_memory
@@ -69,10 +69,14 @@ class Status:
             yield "open", f"An update to {self.newest} is there. To see it: twelvefold rollup --diff"
         for one in self.drift:
             yield "open", f"{one.path}: {one.sentence}" if one.key else f"{one.path} {one.sentence}"
-        yield (
-            "summary",
-            "In step with the template." if self.is_in_step else "Not in step. To mend it: twelvefold rollup",
-        )
+        yield "summary", self.summary
+
+    @property
+    def summary(self) -> str:
+        """The outcome in one sentence."""
+        if not self.is_in_step:
+            return "Not in step. To mend it: twelvefold rollup"
+        return "In step with the template, as far as can be told." if self.note else "In step with the template."
 
 
 def status_of(folder: Path, url: str | None) -> Status:
@@ -108,7 +112,8 @@ def find_newest(url: str | None) -> tuple[Template | None, str]:
     except NoReleaseError:
         return None, f"The template has no release yet. {NOT_COMPARED}"
     except (FailedError, RefusedError) as error:
-        return None, f"The newest release is not known: {error.message.rstrip('.')}. {NOT_COMPARED}"
+        reason = error.message if error.message.endswith(".") else f"{error.message}."
+        return None, f"The newest release is not known: {reason} {NOT_COMPARED}"
 
 
 def is_older(ref: str, version: str) -> bool:
@@ -158,8 +163,11 @@ def sentence_of(decision: Decision) -> str:
     """What an update would decide, said before it has."""
     if decision.outcome is Outcome.RETURNED:
         return f"{decision.key} is missing".strip()
+    if decision.outcome is Outcome.UNREADABLE:
+        return f"cannot be merged: {decision.note}"
     if decision.outcome is not Outcome.HEALED:
         return decision.note or decision.sentence
     if decision.template is None:
         return f"{decision.key} = {shown(decision.yours)} is not in the template, which owns this place"
-    return f"{decision.key} = {shown(decision.yours)} is not as the template has it: {shown(decision.template)}"
+    yours, theirs = shown_apart(decision.yours, decision.template)
+    return f"{decision.key} = {yours} is not as the template has it: {theirs}"

@@ -234,18 +234,35 @@ def version_of(text: object) -> Version | None:
 
 def repository_of(url: str, ref: str | None) -> Path:
     """A git repository on this machine that has what is at `url` now: the path itself, or a clone in the cache."""
-    path = Path(url).expanduser()
+    path = Path(os.path.expanduser(url))  # noqa: PTH111 - Path's own raises if there is no such user
     if path.is_dir():
         try:
-            git(path, "rev-parse", "--git-dir")
+            git_directory = Path(git(path, "rev-parse", "--absolute-git-dir"))
         except GitError as error:
             raise RefusedError(
                 f"{path} is no git repository. Name the template's repository, or run there: git init"
             ) from error
+        refuse_embedded(git_directory)
         return path.resolve()
-    if "://" not in url and not re.match(r"[\w.-]+@[\w.-]+:", url):
+    if "\0" in url or not ("://" in url or re.match(r"[\w.-]+@[\w.-]+:", url)):
         raise RefusedError(f"{url} is no folder and no URL. Name the template: --template https://...")
     return _cached(url, ref)
+
+
+def refuse_embedded(git_directory: Path) -> None:
+    """Raise RefusedError for a bare repository that may have been committed into another one.
+
+    Its settings, which name commands that git runs, are then whoever's wrote the other: see safe.bareRepository in
+    git-config(1). Nobody can commit a folder of the name .git.
+    """
+    if ".git" in git_directory.parts:
+        return
+    around = next((folder for folder in git_directory.parents if (folder / ".git").exists()), None)
+    if around:
+        raise RefusedError(
+            f"{git_directory} is a bare repository inside of another one, {around}, so that its settings may be "
+            "anybody's. Move it out of there, or clone it."
+        )
 
 
 def _cached(url: str, ref: str | None) -> Path:
@@ -262,6 +279,7 @@ def _cached(url: str, ref: str | None) -> Path:
             "--quiet",
             "--force",
             "--prune",
+            "--",  # the URL may come out of a service that nobody trusts
             url,
             "+refs/heads/*:refs/heads/*",
             "+refs/tags/*:refs/tags/*",

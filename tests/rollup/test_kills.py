@@ -272,6 +272,14 @@ def test_what_is_finished_and_not_committed_stands_before_another_update(case: C
     assert (case.service / "Makefile").read_text() == "run:\n\techo newest\n"
 
 
+def test_what_is_finished_and_committed_is_to_be_looked_at_after_another_update_too(case: Case) -> None:
+    case.stop("--no-lock", "--commit")
+    case.history.release("0.3.0", {"Makefile": "run:\n\techo newest\n"})
+    code, said = case.rollup("--no-lock", "--commit")
+    assert (code, "put back as the template has it" in said, "0.2.0 → 0.3.0" in said) == (2, True, True), said
+    assert case.rollup("--no-lock")[0] == 0
+
+
 def test_what_belongs_on_another_branch_is_refused(case: Case) -> None:
     case.stop("--no-lock", "--branch", "update/now")
     git(case.service, "switch", "--quiet", "main")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -16,6 +19,7 @@ import pytest
 from conftest import commit, git
 from histories import History, edit, rolled_up, twelvefold, write
 from trees import tree
+from twelvefold import transaction
 
 TOKEN = "s3cr3t-t0k3n@x"  # noqa: S105
 NEW = {"owned/core.py": "NEW = 2\n"}
@@ -373,7 +377,9 @@ def test_reports_say_what_the_terminal_says(newer: History, service: Path, tmp_p
     assert "An update would bring the service to version 0.2.0 of the template" in text
     assert "- `Makefile`: put back as the template has it" in text
     assert "-\techo `ours`" in text
-    code, said = run(newer, service, "--report", tmp_path / "report.json")
+    both = ("--report", tmp_path / "report.json", "--report", tmp_path / "again.md")
+    code, said = run(newer, service, *both)
+    assert (tmp_path / "again.md").read_text().startswith("# pay-api: 0.1.0 → 0.2.0")
     told = json.loads((tmp_path / "report.json").read_text())
     assert (code, told["from"], told["to"], told["needs_person"]) == (2, "0.1.0", "0.2.0", True)
     assert told["files"] == {"Makefile": "changed", "owned/core.py": "changed"}
@@ -417,10 +423,11 @@ def fake_uv(folder: Path, script: str) -> Path:
     ("script", "code", "said"),
     [
         ("echo 'error: no solution' >&2; exit 1", 2, "uv.lock: could not be made new: error: no solution. Mend it"),
+        ("echo 'error: https://me:t0k3n@host/simple' >&2; exit 1", 2, "made new: error: https://host/simple. Mend it"),
         ("", 2, "uv.lock: was not made new, because uv is not here. Run: make uv.lock"),
         ('while [ $# -gt 1 ]; do shift; done; echo locked > "$1/uv.lock"', 0, ""),
     ],
-    ids=["fails", "absent", "works"],
+    ids=["fails", "leaks", "absent", "works"],
 )
 def test_the_lock_is_the_last_step(
     script: str, code: int, said: str, history: History, service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -434,6 +441,22 @@ def test_the_lock_is_the_last_step(
     assert (service / "uv.lock").exists() == (not code)
     monkeypatch.undo()
     assert git(service, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["rollup", "--diff"], 1), (["status"], 1), (["rollup"], 0)])
+def test_who_reads_no_further_does_not_change_the_outcome(
+    arguments: list[str], code: int, newer: History, service: Path
+) -> None:
+    """As in `twelvefold rollup --diff | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-c", "from twelvefold.cli import main; main()", *arguments, service)
+    done = subprocess.run(
+        [*command, "--template", newer.repository], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert not transaction.is_open(service / ".git/twelvefold/service")
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,8 @@ def test_edits_in_an_owned_file_are_healed_also_where_it_was_renamed(result: Res
     assert "owned/renamed_edited.py" not in result.after
     assert result.outcomes("owned/kernel_edited.py") == ["healed"]
     assert "-OURS = True" in result.patch("owned/kernel_edited.py")
+    healed = "owned/kernel_edited.py: put back as the template has it; yours was owned/renamed_edited.py\n"
+    assert healed in result.said
     assert result.outcomes("owned/renamed_edited.py") == []
 
 

@@ -40,10 +40,6 @@ class Line(NamedTuple):
     def is_pattern(self) -> bool:
         return bool(self.key) and not self.key.startswith("#")
 
-    @property
-    def is_negation(self) -> bool:
-        return self.key.startswith("!")
-
 
 class Ignore:
     """Merges ignore files."""
