@@ -450,10 +450,9 @@ def test_who_reads_no_further_does_not_change_the_outcome(
     """As in `twelvefold rollup --diff | head -1`."""
     reader, writer = os.pipe()
     os.close(reader)
-    command = (sys.executable, "-c", "from twelvefold.cli import main; main()", *arguments, service)
-    done = subprocess.run(
-        [*command, "--template", newer.repository], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
-    )
+    entry = "from twelvefold.cli import main; main()"
+    command: list[str | Path] = [sys.executable, "-c", entry, *arguments, service, "--template", newer.repository]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (code, "")
     assert not transaction.is_open(service / ".git/twelvefold/service")
