@@ -53,9 +53,11 @@ def template_paths() -> tuple[list[Path], list[Path]]:
     """
     folder = next(TEMPLATE.glob("*cookiecutter.project_slug*"))
     jinja = Environment(**CONTEXT["_jinja2_env_vars"])  # noqa: S701 - paths, as cookiecutter renders them
-    found = sorted(folder.rglob("*"), reverse=True)
+    found = [(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*"), reverse=True)]
+    tags = (jinja.variable_start_string, jinja.block_start_string)
     names = [
-        (jinja.from_string(path.relative_to(folder).as_posix()).render(cookiecutter=CONTEXT), path) for path in found
+        (jinja.from_string(name).render(cookiecutter=CONTEXT) if any(tag in name for tag in tags) else name, path)
+        for name, path in found
     ]
     named = [(Path(name), path) for name, path in names if all(name.split("/"))]  # other answers' names are empty
     return [name for name, path in named if path.is_file()], [name for name, path in named if path.is_dir()]

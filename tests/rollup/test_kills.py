@@ -419,8 +419,11 @@ def test_a_no_op_changes_no_file_and_no_time(is_named: bool, case: Case, monkeyp
 
 def test_the_system_sees_no_file_opened_for_writing_by_a_no_op(case: Case) -> None:
     log = case.tmp / "strace.log"
-    if not shutil.which("strace") or run("strace", "-o", log, "true").returncode:
+    if not shutil.which("strace"):
+        assert os.environ.get("REQUIRE_TOOLS") != "1", "strace is missing"
         pytest.skip("needs strace")
+    if run("strace", "-o", log, "true").returncode:
+        pytest.skip("needs a system that lets strace look")
     case.rollup("--no-lock", "--commit")
     calls = "trace=open,openat,creat,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,chmod,fchmodat,utimensat"
     command: list[str | Path] = [*TWELVEFOLD, "rollup", case.service, "--template", case.history.repository]
