@@ -16,8 +16,14 @@ from environments import TEMPLATE, render, service_python
 if TYPE_CHECKING:
     from histories import History
 
-# Examples render services, on machines of any speed: their number is bounded, not their time.
-settings.register_profile("twelvefold", deadline=None, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "25")))
+# Examples render services, on machines of any speed: their number is bounded, not their time. They are the same in each
+# run, so that a change is judged and not the draw; HYPOTHESIS_RANDOM=1 HYPOTHESIS_EXAMPLES=500 looks for new ones.
+settings.register_profile(
+    "twelvefold",
+    deadline=None,
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "25")),
+    derandomize=os.environ.get("HYPOTHESIS_RANDOM") != "1",
+)
 settings.load_profile("twelvefold")
 
 Render = Callable[..., Path]
