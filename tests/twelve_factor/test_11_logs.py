@@ -147,7 +147,9 @@ def test_no_file_is_opened_for_writing(service: Path, python: Path, tmp_path: Pa
     path = f"{tmp_path}:{service / 'src'}"
     opened = tmp_path / "opened"
     command = ["sh", "-c", f'exec "$0" -m my_service serve 3>{opened}', str(python)]
-    with started(command, folder=service, environment=environment_of(service, PYTHONPATH=path)) as audited:
+    # Python's own bytecode is not the service's, and was written by whichever test came first.
+    environment = environment_of(service, PYTHONPATH=path, PYTHONDONTWRITEBYTECODE="1")
+    with started(command, folder=service, environment=environment) as audited:
         for number in range(len(NOISE)):
             ask(audited, number)
         assert audited.get("/docs").status == 200
