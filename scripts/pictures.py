@@ -75,9 +75,10 @@ def picture_rollup(chromium: str, folder: Path) -> None:
     report = folder / "report.md"
     arguments = ["rollup", service, "--template", template, "--ref", "newer", "--no-lock", "--report", report]
     done = CliRunner().invoke(twelvefold, [str(argument) for argument in arguments], color=True)
-    write_terminal(done.output.replace(str(template), "https://github.com/org/twelvefold"))
-    page = MarkdownIt("gfm-like", {"html": True}).render(
-        report.read_text(encoding="utf-8").replace("<details>", "<details open>")
+    url = "https://github.com/org/twelvefold"
+    write_terminal(done.output.replace(str(template), url))
+    page = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(
+        report.read_text(encoding="utf-8").replace("<details>", "<details open>").replace(str(template), url)
     )
     (folder / "report.html").write_text(f"<meta charset=utf-8><style>{STYLE}</style>{page}", encoding="utf-8")
     screenshot(chromium, (folder / "report.html").as_uri(), IMAGES / "report.png", "1000,900")
@@ -87,7 +88,7 @@ def write_terminal(output: str) -> None:
     console = Console(record=True, width=110, file=io.StringIO())
     console.print(Text("$ twelvefold rollup", style="bold"))
     console.print(Text.from_ansi(output))
-    console.save_svg(str(IMAGES / "rollup.svg"), title="pay-api")
+    console.save_svg(str(IMAGES / "rollup.svg"), title="my-service")
 
 
 def edit(root: Path, edits: dict[str, list[tuple[str, str]]]) -> None:
