@@ -26,6 +26,11 @@ settings.register_profile(
 )
 settings.load_profile("twelvefold")
 
+# A bare machine has told git no name, and what is tested commits: in processes of its own, too.
+for who in ("AUTHOR", "COMMITTER"):
+    os.environ.setdefault(f"GIT_{who}_NAME", "Test")
+    os.environ.setdefault(f"GIT_{who}_EMAIL", "test@example.com")
+
 Render = Callable[..., Path]
 
 
