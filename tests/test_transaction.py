@@ -264,7 +264,7 @@ assert t.found(place.root) == t.NEW
             "-c",
             mount,
             tmp_path / "state",
-            shutil.which("python") or "python",
+            sys.executable,
             "-c",
             script,
         ),
