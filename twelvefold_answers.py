@@ -13,6 +13,7 @@ import keyword
 import re
 import sys
 import unicodedata
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,9 +26,26 @@ SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 
 # Names that mean something else inside a service: directories it has, and the identifier that
 # hooks/post_gen_project.py replaces by the package's name.
-RESERVED = {"chassis", "config", "conftest", "deploy", "docs", "src", "tests", "service_package"}
+RESERVED = {"chassis", "config", "data", "conftest", "deploy", "docs", "src", "tests", "service_package"}
 # Import names of dependencies that do not follow from the name of the distribution; a test keeps it complete.
-IMPORT_NAMES = {"attr", "dotenv", "google", "mypyc", "opentelemetry", "py", "requirements", "vendor_licenses", "yaml"}
+IMPORT_NAMES = {
+    "argon2",
+    "attr",
+    "cattr",
+    "dotenv",
+    "google",
+    "jwt",
+    "mypyc",
+    "nats",
+    "opentelemetry",
+    "py",
+    "requirements",
+    "rpds",
+    "ruamel",
+    "slugify",
+    "vendor_licenses",
+    "yaml",
+}
 
 # The standard library's public modules differ between Pythons; an answer is good on all from 3.11 to 3.14, or on none.
 # fmt: off
@@ -59,13 +77,14 @@ class BadAnswersError(click.ClickException):
 
 
 class Answers(Extension):
-    """Adds to Jinja: the filters ``refuse_bad_answers``, ``quoted``, ``markdown``; the global ``template_dir``."""
+    """Adds to Jinja the filters ``refuse_bad_answers``, ``quoted``, ``markdown``, ``weekly``, and ``template_dir``."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["refuse_bad_answers"] = refuse_bad_answers
         environment.filters["quoted"] = quoted
         environment.filters["markdown"] = markdown
+        environment.filters["weekly"] = weekly
         environment.globals["template_dir"] = str(TEMPLATE)
 
 
@@ -105,6 +124,16 @@ def markdown(value: str) -> str:
     return re.sub(r"(?<= )(#+)$", r"\\\1", numbered)  # a heading may end in these
 
 
+def weekly(value: str) -> str:
+    """A minute of the week in the words of cron, always the same for `value`, and spread over the week for many.
+
+    Never the first of an hour, for which GitHub has too much to do:
+    https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows#schedule
+    """
+    hour_of_week, minute = divmod(zlib.crc32(value.encode()) % (7 * 24 * 59), 59)
+    return f"{minute + 1} {hour_of_week % 24} * * {hour_of_week // 24}"
+
+
 def problems(answers: Mapping[str, object]) -> list[str]:
     """Say for each bad answer what is wrong and what to type instead; empty when all are good."""
     found = []
@@ -113,6 +142,9 @@ def problems(answers: Mapping[str, object]) -> list[str]:
         complaint = _not_one_line(answer) or check(str(answer))
         if complaint:
             found.append(f"{question} = {_shown(answer)}: {complaint}")
+    for question in CAPABILITIES:
+        if not isinstance(answers.get(question), bool):
+            found.append(f"{question} = {_shown(answers.get(question))}: type true or false.")
     return found
 
 
@@ -213,12 +245,15 @@ def _repository_url(answer: str) -> str | None:
     return _limited(200)(answer)
 
 
+# What a service may have or not; each answer is true or false.
+CAPABILITIES = ("database", "tasks", "auth")
+
 CHECKS: dict[str, Callable[[str], str | None]] = {
     "project_name": _limited(60),
     "project_slug": _project_slug,
     "package_name": _package_name,
     "description": _limited(200),
     "owner": _owner,
-    "ci": lambda answer: None if answer in {"gitlab", "github"} else "type gitlab or github.",
+    "ci": lambda answer: None if answer in {"gitlab", "github", "jenkins"} else "type gitlab, github or jenkins.",
     "repository_url": _repository_url,
 }

@@ -29,7 +29,7 @@ import render as main_job
 
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
-from environments import render, service_python, without_project
+from environments import EVERYTHING, render, service_python, without_project
 
 SCRATCH = main_job.SCRATCH / "service"
 BENCHMARKS = Path(__file__).parent
@@ -231,10 +231,19 @@ def rounds(number: int, seconds: int, python: Path, service: Path) -> dict[Conte
     return measured
 
 
-def tell_in_process(python: Path, service: Path) -> None:
+def with_everything(python: Path) -> Path:
+    """A service with every capability, on a SQLite of its own that is up to date."""
+    service = render(SCRATCH / "everything", **EVERYTHING)
+    environment = {**without_project(), "PYTHONPATH": str(service / "src")}
+    upgrade: list[str | Path] = [python, "-m", "my_service", "db", "upgrade"]
+    subprocess.run(upgrade, cwd=service, env=environment, check=True, capture_output=True)
+    return service
+
+
+def tell_in_process(what: str, python: Path, service: Path) -> None:
     """Measure without a server, without traces and with 1 % of them, and print both."""
     with collecting() as collector:
-        for title, variables in (("everything on", {}), ("1 % traced", traced(collector))):
+        for title, variables in ((what, {}), (f"{what}, 1 % traced", traced(collector))):
             figures = in_process(python, service, **variables)
             bare, ours = figures["bare"], figures["service"]
             main_job.say(
@@ -251,7 +260,8 @@ def main() -> int:
     options = parser.parse_args()
     shutil.rmtree(SCRATCH, ignore_errors=True)
     python, service = service_python("3.13"), render(SCRATCH / "ours")
-    tell_in_process(python, service)
+    tell_in_process("no capability", python, service)
+    tell_in_process("all capabilities", python, with_everything(python))
     if not options.in_process:
         if not shutil.which("wrk"):
             main_job.say("wrk is missing; install it (Debian: apt-get install wrk), or ask for --in-process.")

@@ -9,9 +9,12 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import shutil
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import Environment
@@ -20,6 +23,7 @@ from jinja2 import Environment
 TEMPLATE = Path(json.loads(r'<< template_dir | tojson >>'))  # fmt: skip
 CONTEXT = json.loads(r'<< cookiecutter | tojson >>')  # fmt: skip
 MEMORY = Path(".twelvefold")
+STYLE = Path(".nitpick-style.toml")
 PLACEHOLDER = re.compile(r"\bservice_package\b")
 CLOSING_MESSAGE = """
 {project_name} is ready in {folder}/
@@ -33,9 +37,8 @@ The template owns src/chassis, your team owns src/{package_name}: README.md says
 """
 
 
-def ownership() -> dict[str, str]:
+def ownership(rules: dict[str, Any]) -> dict[str, str]:
     """Map each pattern in scaraplate.yaml, with the answers filled in, to owned, seeded or merged."""
-    rules = yaml.safe_load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8"))
     words = rules["ownership"]
     jinja = Environment()  # noqa: S701 - paths, as scaraplate renders them
     return {
@@ -52,20 +55,30 @@ def template_paths() -> tuple[list[Path], list[Path]]:
     In a folder that was there before (`cookiecutter -f`), all else is somebody's.
     """
     folder = next(TEMPLATE.glob("*cookiecutter.project_slug*"))
+    files: list[str] = []
+    folders: list[str] = []
+    for root, inside, names in os.walk(folder, topdown=False):
+        files += [f"{root}/{name}" for name in names]
+        folders += [f"{root}/{name}" for name in inside]
+    return named(files, folder), named(folders, folder)
+
+
+def named(paths: list[str], folder: Path) -> list[Path]:
+    """Return `paths` below `folder` under the names that they have for these answers; of others', one is empty."""
     jinja = Environment(**CONTEXT["_jinja2_env_vars"])  # noqa: S701 - paths, as cookiecutter renders them
-    found = [(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*"), reverse=True)]
     tags = (jinja.variable_start_string, jinja.block_start_string)
-    names = [
-        (jinja.from_string(name).render(cookiecutter=CONTEXT) if any(tag in name for tag in tags) else name, path)
-        for name, path in found
+    names = [path.removeprefix(f"{folder}/") for path in paths]
+    rendered = [
+        jinja.from_string(name).render(cookiecutter=CONTEXT) if any(tag in name for tag in tags) else name
+        for name in names
     ]
-    named = [(Path(name), path) for name, path in names if all(name.split("/"))]  # other answers' names are empty
-    return [name for name, path in named if path.is_file()], [name for name, path in named if path.is_dir()]
+    return [Path(name) for name in rendered if all(name.split("/"))]
 
 
+@cache
 def is_linked(path: Path) -> bool:
     """Whether writing to `path` would follow a symbolic link, perhaps out of the service."""
-    return any(part.is_symlink() for part in (path, *path.parents))
+    return path.is_symlink() or (path != path.parent and is_linked(path.parent))
 
 
 def remove_what_is_not_rendered(files: list[Path], folders: list[Path]) -> None:
@@ -105,6 +118,15 @@ def digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
+def write_style(rules: dict[str, Any]) -> None:
+    """Add to the style, of which only the heading is rendered, what a service is held to: hooks/style.py."""
+    configs = [rule["config"] for rule in rules["strategies_mapping"].values() if isinstance(rule, dict)]
+    merged = {config["path"]: config for config in configs}
+    style = runpy.run_path(str(TEMPLATE / "hooks/style.py"))["style"]
+    text = STYLE.read_text(encoding="utf-8") + style(list(merged.values()), Path())
+    STYLE.write_text(text, encoding="utf-8", newline="")
+
+
 def write_json(path: Path, value: object) -> None:
     if is_linked(path):
         return
@@ -124,19 +146,20 @@ def keep(path: Path) -> None:
 def main() -> None:
     files, folders = template_paths()
     remove_what_is_not_rendered(files, folders)
-    rules = sorted(ownership().items())
+    loaded = yaml.safe_load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8"))
+    if STYLE in files and not is_linked(STYLE):
+        write_style(loaded)
+    rules = sorted(ownership(loaded).items())
     manifest = {}
     for path in sorted(path for path in files if path.is_file() and not is_linked(path)):
         name = path.as_posix()
         owner = next((word for pattern, word in rules if fnmatch.fnmatchcase(name, pattern)), "seeded")
         if owner == "seeded" and path.suffix == ".py":
             name_the_package(path)
-        path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)  # whatever the umask of the template's clone
-        manifest[name] = {
-            "owner": owner,
-            "mode": f"{path.stat().st_mode & 0o777:o}",
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
+        mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+        path.chmod(mode)  # whatever the umask of the template's clone
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        manifest[name] = {"owner": owner, "mode": f"{mode:o}", "sha256": sha256}
         if owner == "merged":
             keep(path)
     answers = {question: answer for question, answer in CONTEXT.items() if not question.startswith("_")}
@@ -147,6 +170,8 @@ def main() -> None:
         "version": CONTEXT["_template_version"],
         # A rollup has asked git for it already: reading the whole template is most of what this hook does.
         "content": os.environ.get("TWELVEFOLD_CONTENT") or content_of_template(),
+        # A service that runs reads it here: an image has no answers.json.
+        "capabilities": " ".join(question for question, answer in answers.items() if answer is True),
         "memory": digest([json.dumps(answers, sort_keys=True), json.dumps(manifest, sort_keys=True)]),
     }
     write_json(MEMORY / "template.json", stamp)

@@ -20,15 +20,18 @@ import pytest
 
 from commands import Done, run
 from conftest import Render, commit, git
-from environments import SERVICE
+from environments import EVERYTHING, SERVICE
 from running import Running, environment_of, running
 from team import Upstream, take_over, upstream
+from widened import Deploy as WidenedDeploy
 
 GREETING = "/api/v1/greeting"
 ORIGIN = {"origin": "https://a.example"}
 PREFLIGHT = {**ORIGIN, "access-control-request-method": "GET"}
 LINE = re.compile(r"^#(APP_[A-Z_]+)=(.*)$", re.MULTILINE)
-DOCUMENTED = dict(LINE.findall((SERVICE / ".env.example").read_text(encoding="utf-8")))
+# What every service has, and then a block a capability.
+EXAMPLE, _, OF_CAPABILITIES = (SERVICE / ".env.example").read_text(encoding="utf-8").partition("<% if")
+DOCUMENTED = dict(LINE.findall(EXAMPLE))
 SIGNS_OF_THE_END = {
     "APP_DRAIN_SECONDS": "1.5",
     "APP_SHUTDOWN_SECONDS": "1",
@@ -278,6 +281,19 @@ def test_every_line_of_the_example_is_shown_with_where_it_came_from(
         assert (from_environment[setting]["value"] == by_default[setting]["value"]) is (name == "APP_ENVIRONMENT")
 
 
+def test_every_line_of_a_capability_is_shown_too(fresh: Render, python: Path) -> None:
+    service = fresh(**EVERYTHING)
+    values = {name: value for name, value in LINE.findall(OF_CAPABILITIES) if value}
+    assert {"APP_DATABASE_URL", "APP_BROKER_URL", "APP_AUTH_LEEWAY_SECONDS"} <= values.keys()
+    shown = show(service, python, **values)
+    for name in values:
+        assert shown[name.removeprefix("APP_").lower()] | {"value": 0} == {
+            "value": 0,
+            "layer": "environment",
+            "name": name,
+        }
+
+
 def test_the_environment_wins_over_every_file(fresh: Render, python: Path) -> None:
     service = fresh()
     assert show(service, python)["greeting"]["layer"] == "default"
@@ -335,3 +351,21 @@ def test_git_never_sees_what_holds_secrets(fresh: Render) -> None:
     for name in (".env", "config/.secrets.toml"):
         (service / name).write_text("", encoding="utf-8")
     assert git(service, "status", "--porcelain", "--untracked-files=all") == ""
+
+
+@pytest.mark.parametrize("kind", ["serve", "worker", "scheduler"])
+def test_what_a_capability_cannot_use_stops_every_process_type(kind: str, embedded: WidenedDeploy) -> None:
+    secret = "too-short-a-secret"  # noqa: S105 - looked for, and not to be found
+    urls = {"DATABASE_URL": f"mysql://me:{secret}@a/b", "BROKER_URL": f"kafka://:{secret}@a"}
+    done = embedded.command(kind, **urls, APP_AUTH_SECRET=secret)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.split()[0] for line in done.stderr.splitlines()[1:]] == ["database_url", "broker_url", "auth_secret"]
+    assert secret not in done.stderr
+
+
+def test_outside_development_a_secret_must_be_set(embedded: WidenedDeploy) -> None:
+    done = embedded.command("serve", APP_ENVIRONMENT="production")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "APP_AUTH_SECRET" in done.stderr
+    secret = {"APP_AUTH_SECRET": "no secret of anybody's, 32 bytes"}
+    assert embedded.command("config", "check", APP_ENVIRONMENT="production", **secret).returncode == 0

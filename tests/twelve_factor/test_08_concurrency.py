@@ -18,6 +18,7 @@ import pytest
 from conftest import Render
 from running import Running, children, running
 from team import take_over
+from widened import Deploy, until
 
 CLIENTS, EACH = 8, 50
 Note = Callable[[str, object], None]
@@ -94,3 +95,55 @@ def test_slow_requests_do_not_wait_for_each_other(rendered: Render, python: Path
         took = time.perf_counter() - began
     assert answers == [200] * 20
     assert took < 5
+
+
+TASKS, TASK_SECONDS = 16, 0.5
+DONE = 'tasks_total{outcome="done",task="write"}'
+
+
+def seconds_for(deploy: Deploy, serving: Running, workers: int) -> float:
+    """How long so many workers take, two tasks at a time each."""
+    few = {"APP_TASKS_CONCURRENCY": "2"}
+    texts = {f"{workers}-{number}" for number in range(TASKS)}
+    with contextlib.ExitStack() as stack:
+        crew = [stack.enter_context(deploy.running("worker", **few)) for _ in range(workers)]
+        began = time.perf_counter()
+        with ThreadPoolExecutor(TASKS) as pool:
+            list(pool.map(lambda text: deploy.later(serving, text, TASK_SECONDS), texts))
+        until(lambda: texts <= {*deploy.notes(serving)})
+        took = time.perf_counter() - began
+        busy = [DONE in each.get("/metrics").body.decode() for each in crew]
+        assert busy.count(True) >= min(workers, 2)  # a third may come too late on a slow machine
+        assert [each.stop() for each in crew] == [0] * workers
+    return took
+
+
+def test_more_workers_do_more_and_each_task_once(networked: Deploy, record_property: Note) -> None:
+    with networked.running() as serving:
+        took = {workers: seconds_for(networked, serving, workers) for workers in (1, 3)}
+        notes = networked.notes(serving)
+    assert sorted(notes) == sorted(f"{workers}-{number}" for workers in took for number in range(TASKS))
+    assert took[3] < 0.75 * took[1]
+    record_property("seconds by workers", took)
+
+
+def is_active(scheduler: Running) -> bool:
+    return "tasks_scheduler_active 1.0" in scheduler.get("/metrics").body.decode()
+
+
+def test_of_several_schedulers_one_is_active_and_another_follows(networked: Deploy) -> None:
+    kinds = ("serve", "worker", "scheduler", "scheduler", "scheduler")
+    with contextlib.ExitStack() as stack:
+        serving, _, *schedulers = [stack.enter_context(networked.running(kind)) for kind in kinds]
+        until(lambda: any(map(is_active, schedulers)))
+        began, before = time.monotonic(), networked.everything(serving).count("tick")
+        time.sleep(2.5)
+        assert [is_active(each) for each in schedulers].count(True) == 1
+        ticks = networked.everything(serving).count("tick") - before
+        assert 1 <= ticks <= time.monotonic() - began + 1.5  # one a second, not three
+        first = next(each for each in schedulers if is_active(each))
+        assert first.stop() == 0
+        schedulers.remove(first)
+        until(lambda: [is_active(each) for each in schedulers].count(True) == 1, seconds=15)
+        after = networked.everything(serving).count("tick")
+        until(lambda: networked.everything(serving).count("tick") > after, seconds=15)

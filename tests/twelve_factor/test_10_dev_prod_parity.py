@@ -104,7 +104,7 @@ def test_both_are_installed_from_one_lock(rendered: Render, python: Path, tmp_pa
     assert "fastapi==" in "\n".join(in_production)
     assert set(in_production) < set(everything)
     groups = tomllib.loads((service / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
-    assert groups.keys() == {"dev"}
+    assert groups.keys() == {"dev", "hooks"}
 
 
 def test_the_image_runs_the_command_of_a_developer(rendered: Render) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from commands import Done, run
+from commands import run
 from conftest import Render
 from environments import VERSION
-from running import Running, environment_of, running
+from running import Running, command, environment_of, running
 from team import take_over
+from widened import Deploy, until
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +30,6 @@ def serving(service: Path, python: Path) -> Iterator[Running]:
     """The service itself, which goes on beside its admin processes."""
     with running(service, python, APP_GREETING="Hi", APP_ENVIRONMENT="staging") as started:
         yield started
-
-
-def command(service: Path, python: Path, *arguments: str, typed: str | None = None, **variables: str) -> Done:
-    environment = environment_of(service, **variables)
-    return run(python, "-m", "my_service", *arguments, cwd=service, env=environment, typed=typed)
 
 
 def test_a_command_of_the_team_has_the_settings_and_the_logging_of_the_service(
@@ -123,3 +122,57 @@ def test_a_reader_that_hangs_up_is_no_error(service: Path, python: Path) -> None
     line = f"{python} -m my_service openapi | head -c 1"
     done = run("bash", "-o", "pipefail", "-c", line, cwd=service, env=environment_of(service))
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_the_schema_is_brought_up_to_date_beside_the_running_service(embedded: Deploy, tmp_path: Path) -> None:
+    fresh = {"DATABASE_URL": f"sqlite:///{tmp_path}/fresh.db", "APP_ENVIRONMENT": "test"}
+    with embedded.running(**fresh, APP_READY_CACHE_SECONDS="0") as serving:
+        behind: Any = serving.get("/readyz")
+        assert [name for name, result in behind.json["checks"].items() if result != "ok"] == ["schema"]
+        assert embedded.command("db", "check", **fresh).returncode == 1
+        with ThreadPoolExecutor(2) as pool:  # as two replicas do that start at once
+            both = list(pool.map(lambda _: embedded.command("db", "upgrade", **fresh), range(2)))
+        assert [done.returncode for done in both] == [0, 0], both
+        until(lambda: serving.get("/readyz").status == 200)
+        assert embedded.ask(serving, "POST", "notes", text="stored").status == 200
+        events = [json.loads(line) for done in both for line in done.stdout.splitlines()]
+        constant = ("service", "version", "environment")
+        assert {tuple(event[name] for name in constant) for event in events} == {
+            tuple(serving.events[0][name] for name in constant)
+        }
+    assert embedded.say("db", "check", **fresh) == "The migrations make the tables that the code has.\n"
+
+
+def test_a_token_of_the_command_is_good_for_the_release_with_the_same_secret_alone(embedded: Deploy) -> None:
+    ours, theirs = (
+        {"APP_AUTH_SECRET": f"the secret of {whom}, of more than 32 bytes", "APP_ENVIRONMENT": "staging"}
+        for whom in ("us", "them")
+    )
+    made = [
+        embedded.say("auth", "token", "--subject", "ada", "--scope", "notes", **secret).strip()
+        for secret in (ours, theirs)
+    ]
+    with embedded.running(**ours) as serving:
+        statuses = [replace(embedded, token=token).ask(serving, "GET", "notes").status for token in made]
+    assert statuses == [200, 401]
+
+
+def test_what_failed_for_good_is_listed_and_replayed_on_the_next_release(networked: Deploy) -> None:
+    with networked.running() as serving:
+        with networked.running("worker", APP_PAPER="false"):
+            task = networked.later(serving, "replayed")
+            networked.await_status(serving, task, "failed")
+        (letter,) = json.loads(networked.say("tasks", "dead", "list", "--json"))
+        assert (letter["task"], letter["task_id"], letter["arguments"]["text"]) == ("write", task, "replayed")
+        assert networked.say("tasks", "dead", "replay", letter["id"]) == "1 handed out again.\n"
+        assert networked.say("tasks", "dead", "list") == ""
+        with networked.running("worker"):
+            networked.await_status(serving, task, "done")
+        assert networked.notes(serving) == ["replayed"]
+
+
+@pytest.mark.parametrize("arguments", [("worker",), ("scheduler",), ("tasks", "dead", "list")])
+def test_what_the_defaults_cannot_do_is_told_in_one_line(arguments: tuple[str, ...], embedded: Deploy) -> None:
+    done = embedded.command(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("Error: BROKER_URL is memory://, and ")

@@ -14,9 +14,10 @@ from . import context, logs
 from .lines import timestamp
 from .stdout import Stdout
 
-Answered = tuple[context.Ids, str, str, str | None, str, int, float, int, float]
+Answered = tuple[context.Ids, str, str, str | None, str, int, float, int, float, str | None]
 """One request: ids, method, path, the client's address, the route's template, status, seconds, bytes of the response,
-and when it was answered, in seconds since the epoch. A plain tuple, because one is made for every request."""
+when it was answered, in seconds since the epoch, and who was calling. A plain tuple, because one is made for every
+request."""
 
 Write = Callable[[Sequence[Answered]], None]
 
@@ -67,6 +68,7 @@ def line(
     seconds: float,
     size: int,
     when: float,
+    subject: str | None = None,
 ) -> str:
     """One access line, with its line feed. `constant` are members that every line has.
 
@@ -75,12 +77,13 @@ def line(
     """
     request_id, trace_id, span_id, _, _ = ids
     method, path, client = quoted(method), quoted(path), quoted(client) if client else "null"
+    who = f',"subject":{quoted(subject)}' if subject else ""
     return (
         f'{{"timestamp":"{timestamp(when)}","level":"info","logger":"chassis.access",'
         f'"message":"{method[1:-1]} {path[1:-1]} {status}",{constant},'
         f'"request_id":"{request_id}","trace_id":"{trace_id}","span_id":"{span_id}",'
         f'"method":{method},"path":{path},"route":{quoted(route)},"status":{status},'
-        f'"duration_ms":{seconds * 1000:.3f},"response_bytes":{size},"client":{client}}}\n'
+        f'"duration_ms":{seconds * 1000:.3f},"response_bytes":{size},"client":{client}{who}}}\n'
     )
 
 
@@ -95,7 +98,7 @@ def quoted(text: str) -> str:
 
 def through_logging(answered: Sequence[Answered]) -> None:
     """Tell of each request as of any other event, with the same members."""
-    for ids, method, path, client, route, status, seconds, size, _ in answered:
+    for ids, method, path, client, route, status, seconds, size, _, subject in answered:
         members = {
             "method": method,
             "path": path,
@@ -104,6 +107,7 @@ def through_logging(answered: Sequence[Answered]) -> None:
             "duration_ms": round(seconds * 1000, 3),
             "response_bytes": size,
             "client": client,
+            **({"subject": subject} if subject else {}),
         }
         token = context.current.set(ids)
         log.info("%s %s %d", method, path, status, extra=members)

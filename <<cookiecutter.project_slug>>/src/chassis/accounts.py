@@ -46,7 +46,7 @@ class Accounts:
 
     def _count(self, answered: Sequence[Answered]) -> None:
         alike: dict[tuple[str, str, int], tuple[list[float], list[int]]] = {}
-        for ids, method, _, _, route, status, seconds, size, _ in answered:
+        for ids, method, _, _, route, status, seconds, size, *_ in answered:
             if ids.sampled:
                 self._metrics.observe(method, route, status, seconds, size, ids.trace_id)
                 continue

@@ -10,6 +10,8 @@ from typing import Any
 
 from starlette.datastructures import State
 
+from .lifecycle import StartError
+
 Check = Callable[[Any], Awaitable[object]]
 """Returns if a backing service can be used, raises if it cannot.
 
@@ -34,8 +36,14 @@ class Checks:
         """How long results are good for, in seconds: probes must not stampede a backing service."""
         self.last: dict[str, str] = {}
         """The results of the last run."""
-        self._checks = checks
+        self._checks = dict(checks)
         self.reset({})
+
+    def add(self, checks: Mapping[str, Check]) -> None:
+        """Run `checks` too, by name. Raises StartError if one of that name is there."""
+        if taken := checks.keys() & self._checks.keys():
+            raise StartError(f"There are two checks called {taken.pop()!r}: give yours another name.")
+        self._checks.update(checks)
 
     def reset(self, resources: Mapping[str, object]) -> None:
         """Forget the results, and hand `resources` to the checks from now on."""

@@ -62,6 +62,9 @@ def command_line(service: Service) -> click.Group:
     )
     for command in (serve_command, config_commands, routes_command, openapi_command, version_command, shell_command):
         group.add_command(command)
+    for part in service.parts.values():
+        for command in part.commands():
+            group.add_command(command)
     for command in service.commands:
         if command.name in group.commands:
             raise ValueError(f"The command {command.name} is there already. Give yours another name.")

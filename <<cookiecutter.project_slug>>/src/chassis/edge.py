@@ -55,7 +55,7 @@ class Edge:
             self._metrics.in_flight -= 1
             status = exchange.status or errors.CLIENT_LEFT
             route = route_template(scope, root_path)
-            self._accounts.add(_answered(scope, ids, route, status, seconds, exchange.size))
+            self._accounts.add(_answered(scope, ids, route, status, seconds, exchange))
             if tracing:
                 tracing.end(span, token, method=scope["method"], route=route, status=status)
             context.current.reset(outer)
@@ -63,10 +63,11 @@ class Edge:
             scope.pop(KEY, None)
 
 
-def _answered(scope: Scope, ids: context.Ids, route: str, status: int, seconds: float, size: int) -> Answered:
+def _answered(scope: Scope, ids: context.Ids, route: str, status: int, seconds: float, exchange: Exchange) -> Answered:
     client = scope.get("client")
     address = client[0] if client else None
-    return ids, scope["method"], scope["path"], address, route, status, seconds, size, time.time()
+    size, subject = exchange.size, exchange.subject
+    return ids, scope["method"], scope["path"], address, route, status, seconds, size, time.time(), subject
 
 
 def _ids(received: dict[bytes, bytes]) -> context.Ids:

@@ -22,7 +22,18 @@ class Exchange:
     :param request_id: the last header of every response.
     """
 
-    __slots__ = ("_added", "_receive", "_request_id", "_send", "awaits_body", "is_read", "received", "size", "status")
+    __slots__ = (
+        "_added",
+        "_receive",
+        "_request_id",
+        "_send",
+        "awaits_body",
+        "is_read",
+        "received",
+        "size",
+        "status",
+        "subject",
+    )
 
     def __init__(
         self, received: dict[bytes, bytes], receive: Receive, send: Send, added: StaticHeaders, request_id: str
@@ -32,6 +43,8 @@ class Exchange:
         """Of the response; 0 until it begins."""
         self.size = 0
         """How many bytes of the response's body were sent."""
+        self.subject: str | None = None
+        """Who is calling, once that is known."""
         self.awaits_body = False
         """Whether the application waits for a body that the client has not sent."""
         self.is_read = False

@@ -59,6 +59,14 @@ class Health:
         """Nothing is served any more."""
         self._move(State.STOPPED)
 
+    async def is_ready(self) -> bool:
+        """Whether the application wants work, and everything that it needs for it can be used."""
+        if self._state is not State.READY:
+            return False
+        results = await self.checks.results()
+        # The state may have changed while the checks ran.
+        return self.state is State.READY and all(result == OK for result in results.values())
+
     async def livez(self, request: Request) -> JSONResponse:
         """GET /livez: the process answers. Never depends on a backing service, or a restart would be its cure."""
         return JSONResponse({"status": "alive"})
@@ -71,10 +79,8 @@ class Health:
         """GET /readyz: the application wants traffic, and everything that it needs for it can be used."""
         if self._state is not State.READY:  # the answer is no, whatever the backing services say
             return self._answer(False)
-        results = await self.checks.results()
-        # The state may have changed while the checks ran.
-        ready = self._state is State.READY and all(result == OK for result in results.values())
-        return self._answer(ready, checks=results)
+        ready = await self.is_ready()
+        return self._answer(ready, checks=self.checks.last)
 
     def collect(self) -> Iterable[Metric]:
         """The last result of every check, for Prometheus."""

@@ -16,7 +16,7 @@ from .setting_types import SettingPath, UnknownSettingError, setting_type, text_
 PREFIX = "APP_"
 # What platforms and tools set by these names. Each is the setting of the same name in lower case, where a service
 # has one, and gives way to the name with the prefix: APP_PORT beats PORT.
-USUAL_NAMES = ("ADMIN_PORT", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY")
+USUAL_NAMES = ("ADMIN_PORT", "BROKER_URL", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY")
 CONFIG_DIR, SECRETS_DIR, ENVIRONMENT = f"{PREFIX}CONFIG_DIR", f"{PREFIX}SECRETS_DIR", f"{PREFIX}ENVIRONMENT"
 # They say where to read, so that they can stand in the environment only.
 SIGNPOSTS = (CONFIG_DIR, SECRETS_DIR)

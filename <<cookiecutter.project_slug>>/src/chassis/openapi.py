@@ -100,7 +100,14 @@ class PlainRoute(Route):
 
 
 class Api(FastAPI):
-    """FastAPI, whose OpenAPI document tells of problems where FastAPI's own would tell of its validation errors."""
+    """FastAPI, whose OpenAPI document tells of problems where FastAPI's own would tell of its validation errors.
+
+    :param describe: called once with the document, to add to it.
+    """
+
+    def __init__(self, *, describe: Callable[[dict[str, Any]], None] = lambda document: None, **options: Any) -> None:
+        super().__init__(**options)
+        self._describe = describe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if KEY not in scope:
@@ -147,6 +154,7 @@ class Api(FastAPI):
                 "InvalidRequest": _response("The request does not fit what is expected.", "InvalidRequest"),
             }
             _declare(components.setdefault("schemas", {}))
+            self._describe(document)
         return document
 
 

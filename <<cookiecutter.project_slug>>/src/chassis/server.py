@@ -158,6 +158,25 @@ def serve(service: Service, *, settings: Settings) -> int:
             listener.close()
 
 
+def stand_by(service: Service, *, settings: Settings, port: int) -> int:
+    """Live until a signal ends it, and serve nothing but the probes and /metrics. Return the exit code.
+
+    :param port: where to listen.
+
+    Raises PortTakenError. Exits with 3 if the service cannot start; why was logged.
+    """
+    _silence_uvicorn()
+    listener = _listen(settings.host, port, "APP_TASKS_PORT")
+
+    async def started() -> None:
+        _announce([listener])
+
+    # No load balancer sends anything here: what it does ends at once.
+    settings = settings.model_copy(update={"drain_seconds": 0})
+    with listener:
+        return _run_app(service.backstage(settings), service, settings, [listener], started=started)
+
+
 def _serve_as_worker(service: Service, settings: Settings, place: process_group.Place) -> int:
     listeners = [socket.socket(fileno=descriptor) for descriptor in place.listeners]
     lifeline = socket.socket(fileno=place.lifeline)
@@ -183,6 +202,17 @@ def _run(
     app = service.app(settings)
     if settings.admin_port:
         app = _by_port(app, service.admin_app(), listeners[-1].getsockname()[1])
+    return _run_app(app, service, settings, listeners, started=started)
+
+
+def _run_app(
+    app: ASGIApp,
+    service: Service,
+    settings: Settings,
+    listeners: list[socket.socket],
+    *,
+    started: Callable[[], Awaitable[None]],
+) -> int:
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -213,7 +243,8 @@ def _announce(listeners: list[socket.socket]) -> None:
 
 
 def _longest_end(service: Service, settings: Settings) -> float:
-    closing = settings.resource_seconds * len(service.resources)
+    of_parts = sum(len(part.resources()) for part in service.parts.values())
+    closing = settings.resource_seconds * (len(service.resources) + of_parts)
     return settings.drain_seconds + settings.shutdown_seconds + settings.background_seconds + closing + 5
 
 

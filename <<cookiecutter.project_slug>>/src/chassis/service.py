@@ -6,10 +6,10 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import access, logs, tracing
+from . import access, capabilities, logs, tracing
 from .accounts import Accounts
 from .api_docs import serve_api_docs
 from .checks import Check
@@ -29,6 +29,7 @@ from .health import Health
 from .lifecycle import Background, CloseError, Resource, StartError, opened
 from .metrics import Metrics
 from .openapi import Api
+from .part import Part
 from .rate_limit import Key, client_address
 from .security import StaticHeaders, headers
 from .setting_types import secret_values
@@ -57,6 +58,8 @@ class Service:
     :param rate_limit_key: whom a request counts for, given its ASGI scope: by default its address; None for nobody.
     :param commands: the team's one-off commands, run with the settings and the logging of the service: click's, with
         the settings by ``@click.pass_obj``; the function may be asynchronous.
+    :param parts: the optional parts by capability; by default those that the answers turned on, each from the module of
+        its name in the team's package.
 
     Handlers start work that outlives the response with ``request.state.background.spawn(...)``.
     """
@@ -72,9 +75,11 @@ class Service:
         collectors: Iterable[Collector] = (),
         rate_limit_key: Key = client_address,
         commands: Sequence[click.Command] = (),
+        parts: Mapping[str, Part] | None = None,
     ) -> None:
         self.package = package
-        self.settings = settings
+        self._own_settings = settings
+        self._given_parts = parts
         self.routers = routers
         self.rate_limit_key = rate_limit_key
         self.commands = commands
@@ -86,15 +91,28 @@ class Service:
         self.metrics.of_process.register(self.health)
         self.tracing: tracing.Tracing | None = None
 
+    @cached_property
+    def parts(self) -> Mapping[str, Part]:
+        """The optional parts by capability, in the order in which they open. Raises StartError if one is missing."""
+        parts = capabilities.found(self.package) if self._given_parts is None else self._given_parts
+        for part in parts.values():
+            part.join(parts)
+            if taken := part.resources().keys() & self.resources.keys():
+                raise StartError(f"A resource cannot be called {taken.pop()!r}: a part of the service is called so.")
+            self.health.checks.add(part.checks())
+            for collector in part.collectors():
+                self.metrics.of_process.register(collector)
+        return parts
+
+    @cached_property
+    def settings(self) -> type[Settings]:
+        """The team's settings class, with the settings of the parts."""
+        return capabilities.with_settings_of([part.settings for part in self.parts.values()], self._own_settings)
+
     def app(self, settings: Settings | None = None) -> ASGIApp:
         """The ASGI application; reads the settings unless given some."""
         settings = settings or self.load()
-        self.health.checks.timeout, self.health.checks.fresh_for = settings.check_seconds, settings.ready_cache_seconds
-        release = service_version(settings.name)
-        self.metrics.info.info(
-            {"version": release, "commit": settings.commit or "unknown", "chassis_version": chassis_version()}
-        )
-        self.tracing = tracing.configured(service=settings.name, version=release, environment=settings.environment)
+        release = self._prepare(settings)
         accounts = Accounts(metrics=self.metrics, access_log=access.writer(settings, version=release))
         self.metrics.settle = accounts.settle
         app = stack(self.api(settings), settings, rate_limit_key=self.rate_limit_key)
@@ -106,6 +124,22 @@ class Service:
             tracing=self.tracing,
         )
         return _Front(app, edge, self.routes(settings))
+
+    def backstage(self, settings: Settings) -> ASGIApp:
+        """The ASGI application of a process that serves nobody: the service's life, its probes and /metrics."""
+        self._prepare(settings)
+        app = Starlette(lifespan=lambda _: self._lifespan(settings))
+        return _Front(app, app, [*self._probes(), *self._admin_routes()])
+
+    def _prepare(self, settings: Settings) -> str:
+        # Returns the service's version.
+        self.health.checks.timeout, self.health.checks.fresh_for = settings.check_seconds, settings.ready_cache_seconds
+        release = service_version(settings.name)
+        self.metrics.info.info(
+            {"version": release, "commit": settings.commit or "unknown", "chassis_version": chassis_version()}
+        )
+        self.tracing = tracing.configured(service=settings.name, version=release, environment=settings.environment)
+        return release
 
     def load(self) -> Settings:
         """Read the settings of this process. Raises SettingsError."""
@@ -127,21 +161,28 @@ class Service:
             openapi_url="/openapi.json" if settings.docs else None,
             # FastAPI traces, and logs what exceptions say, by itself as soon as a library sets a global provider.
             telemetry={"tracing": False, "metrics": False, "logs": False},
+            describe=partial(self._describe, settings),
         )
         handle(api)
-        for router in self.routers:
+        for router in (*self.routers, *(router for part in self.parts.values() for router in part.routers(settings))):
             include(api, router)
         if settings.docs:
             serve_api_docs(api)
         return api
 
+    def _describe(self, settings: Settings, document: dict[str, Any]) -> None:
+        for part in self.parts.values():
+            part.describe(document, settings)
+
     def routes(self, settings: Settings) -> list[Route]:
         """What is answered on the main port outside all middleware."""
+        return [*self._probes(), *([] if settings.admin_port else self._admin_routes())]
+
+    def _probes(self) -> list[Route]:
         return [
             Route("/livez", self.health.livez),
             Route("/startupz", self.health.startupz),
             Route("/readyz", self.health.readyz),
-            *([] if settings.admin_port else self._admin_routes()),
         ]
 
     def admin_app(self) -> ASGIApp:
@@ -170,6 +211,8 @@ class Service:
                 opened(self._resources(), settings, seconds=settings.resource_seconds)
             )
             state = {"settings": settings, "background": background, **given}
+            for part in self.parts.values():
+                await stack.enter_async_context(part.at_work(state))
             stack.push_async_callback(background.finish, settings.background_seconds)
             self.health.start(state)
             self.health.ready()
@@ -181,19 +224,21 @@ class Service:
         log.info("stopped")
 
     def _resources(self) -> dict[str, Resource]:
-        """The resources; those that ask for the registry have it."""
+        """The resources, the parts' first; those that ask for the registry have it."""
+        of_parts = [part.resources() for part in self.parts.values()]
         return {
             name: partial(resource, registry=self.metrics.registry)
             if "registry" in signature(resource).parameters
             else resource
-            for name, resource in self.resources.items()
+            for resources in (*of_parts, self.resources)
+            for name, resource in resources.items()
         }
 
 
 class _Front:
     """Answers the probes and /metrics itself, outside all middleware; hands all other requests to the edge."""
 
-    def __init__(self, app: ASGIApp, edge: Edge, routes: Sequence[Route]) -> None:
+    def __init__(self, app: ASGIApp, edge: ASGIApp, routes: Sequence[Route]) -> None:
         self._app = app
         self._edge = edge
         self._routes = {route.path: route for route in routes}

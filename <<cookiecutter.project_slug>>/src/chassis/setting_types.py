@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
+from urllib.parse import unquote
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
@@ -15,6 +16,7 @@ SettingPath = tuple[str, ...]
 
 SECRET_TYPES = (Secret, SecretBytes, SecretStr)
 # A second net under SecretStr: what is called so is masked even where somebody typed it as str.
+PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s:]*:(\S+)@", re.IGNORECASE)
 SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
 
 
@@ -66,8 +68,11 @@ def holds_secret(annotation: Any) -> bool:
 
 
 def secret_values(value: object) -> Iterator[str]:
-    """The text of every secret in `value`, a model of settings or a part of one."""
-    if isinstance(value, SECRET_TYPES):
+    """The text of every secret in `value`, a model of settings or a part of one: passwords in URLs are some."""
+    if isinstance(value, str):
+        for found in PASSWORD_IN_URL.finditer(value):
+            yield from dict.fromkeys((found[1], unquote(found[1])))
+    elif isinstance(value, SECRET_TYPES):
         revealed = value.get_secret_value()
         yield revealed.decode("utf-8", "replace") if isinstance(revealed, bytes) else str(revealed)
     elif isinstance(value, BaseModel):
@@ -76,7 +81,7 @@ def secret_values(value: object) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from secret_values(part)
-    elif isinstance(value, Collection) and not isinstance(value, str | bytes):
+    elif isinstance(value, Collection) and not isinstance(value, bytes):
         for part in value:
             yield from secret_values(part)
 

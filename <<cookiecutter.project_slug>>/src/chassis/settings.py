@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from .capabilities import complete
 from .explain import invalid, left_at_default
 from .layers import Given, SettingsError, find_places, read_layers
 from .log_levels import split_levels
@@ -168,6 +169,7 @@ def load(model: type[AnySettings], *, environ: Mapping[str, str] | None = None) 
 
 def read(model: type[AnySettings], *, environ: Mapping[str, str] | None = None) -> SettingsRead[AnySettings]:
     """As `load`, with the layer that each value came from."""
+    model = complete(model)
     environ = os.environ if environ is None else environ
     places = find_places(environ, default_environment=model.model_fields["environment"].default)
     readings = read_layers(model, places, environ)

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,39 @@ def inject(headers: dict[str, str]) -> None:
         _active.inject(headers)
 
 
+def is_active() -> bool:
+    """Whether spans are made at all in this process."""
+    return _active is not None
+
+
+def called(name: str, seconds: float, attributes: Mapping[str, str | int], error: Exception | None = None) -> None:
+    """Add to the request's trace, if it is recorded, the span of a call to a server that has ended just now."""
+    if _active:
+        _active.called(name, seconds, attributes, error)
+
+
 def record(error: Exception) -> None:
     """Tell the request's span, if there is one, what ended the request."""
     if _active:
         _active.record(error)
+
+
+@contextlib.contextmanager
+def worked_on(task: str, task_id: str, tracestate: str) -> Iterator[None]:
+    """Inside, the span of a task is the current one, if the request that sent the task was sampled.
+
+    Its ids are the current ones already.
+    """
+    ids = context.current.get()
+    if _active is None or ids is None:
+        yield
+        return
+    scope: Scope = {"headers": [(b"tracestate", tracestate.encode("latin-1", "replace"))] if tracestate else []}
+    span, token = _active.begin_task(scope, ids, task, task_id)
+    try:
+        yield
+    finally:
+        _active.end_task(span, token)
 
 
 def is_asked_for(environ: Mapping[str, str] = os.environ) -> bool:
@@ -104,14 +133,13 @@ class Tracing:
                 return ids, None, self._context.attach(self._shared)
             silent = self._silent(partial(self._span_context, scope, ids, ids.span_id, sampled=False))
             return ids, None, self._made_current(silent)
-        trace, above = self._trace, self._context.Context()
-        if ids.parent_id:
-            parent = self._span_context(scope, ids, ids.parent_id, sampled=True)
-            above = trace.set_span_in_context(trace.NonRecordingSpan(parent))
         span = self._tracer.start_span(
-            _name(scope["method"]), context=above, kind=trace.SpanKind.SERVER, attributes=_attributes(scope)
+            _name(scope["method"]),
+            context=self._above(scope, ids),
+            kind=self._trace.SpanKind.SERVER,
+            attributes=_attributes(scope),
         )
-        ids = ids._replace(span_id=f"{span.get_span_context().span_id:016x}", sampled=True)
+        ids = _ids_of(span, ids)
         context.current.set(ids)
         return ids, span, self._made_current(span)
 
@@ -129,9 +157,48 @@ class Tracing:
             span.set_status(self._trace.StatusCode.ERROR)
         span.end()
 
+    def begin_task(self, scope: Scope, ids: Ids, task: str, task_id: str) -> tuple[Span | None, Token[Any]]:
+        """Start the span of a task, if it is sampled, and make it and its ids the current ones.
+
+        :param scope: whose headers have the trace's state.
+
+        Returns the span, and what `end_task` must be given.
+        """
+        if not self.sampler.decide(ids):
+            context.current.set(ids._replace(sampled=False))
+            return None, self._context.attach(self._shared)
+        span = self._tracer.start_span(
+            f"task {task}",
+            context=self._above(scope, ids),
+            kind=self._trace.SpanKind.CONSUMER,
+            attributes={"messaging.operation.type": "process", "messaging.message.id": task_id, "chassis.task": task},
+        )
+        context.current.set(_ids_of(span, ids))
+        return span, self._made_current(span)
+
+    def end_task(self, span: Span | None, token: Token[Any]) -> None:
+        """End the span of a task."""
+        self._context.detach(token)
+        if span is not None:
+            span.end()
+
     def inject(self, headers: dict[str, str]) -> None:
         """Make the current span, which may be one of the team's, the parent of what `headers` go to."""
         self._propagator.inject(headers)
+
+    def called(self, name: str, seconds: float, attributes: Mapping[str, str | int], error: Exception | None) -> None:
+        """Make a client's span below the current one, if that is recorded. Says of `error` no more than its type."""
+        trace = self._trace
+        if not trace.get_current_span().is_recording():
+            return
+        ended = time.time_ns()
+        span = self._tracer.start_span(
+            name, kind=trace.SpanKind.CLIENT, attributes=attributes, start_time=ended - round(seconds * 1e9)
+        )
+        if error:
+            span.set_attribute("error.type", type(error).__qualname__)
+            span.set_status(trace.StatusCode.ERROR)
+        span.end(ended)
 
     def record(self, error: Exception) -> None:
         """Add `error` to the current span, without its message: that may hold a secret, and stands in the log, where
@@ -158,6 +225,13 @@ class Tracing:
                 log.warning("the last spans were not sent: the collector did not take them in %g s", FLUSH_SECONDS)
                 return
             await asyncio.sleep(0.01)
+
+    def _above(self, scope: Scope, ids: Ids) -> Any:
+        trace, above = self._trace, self._context.Context()
+        if not ids.parent_id:
+            return above
+        parent = self._span_context(scope, ids, ids.parent_id, sampled=True)
+        return trace.set_span_in_context(trace.NonRecordingSpan(parent))
 
     def _made_current(self, span: Span) -> Token[Any]:
         return self._context.attach(self._trace.set_span_in_context(span))
@@ -249,6 +323,10 @@ def _silent() -> Any:
             return f"Silent({self._make()!r})"
 
     return Silent
+
+
+def _ids_of(span: Span, ids: Ids) -> Ids:
+    return ids._replace(span_id=f"{span.get_span_context().span_id:016x}", sampled=True)
 
 
 def _state(scope: Scope) -> str:

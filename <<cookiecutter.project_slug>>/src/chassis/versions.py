@@ -7,6 +7,7 @@ import tomllib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 UNKNOWN = "unknown"
 
@@ -21,12 +22,18 @@ def service_version(name: str) -> str:
 
 
 def chassis_version() -> str:
-    """The version of the template that this chassis came with, as the render noted it in .twelvefold/, or unknown."""
+    """The version of the template that this chassis came with, as the render noted it, or unknown."""
+    return str(note().get("version", UNKNOWN))
+
+
+def note() -> dict[str, Any]:
+    """What the render noted in .twelvefold/ of the template and of this service; empty if that is not there."""
     for place in (Path.cwd(), Path(__file__).parents[2]):  # as config/ is found: an image has it where it starts
-        note = place / ".twelvefold" / "template.json"
-        if note.is_file():
-            return str(json.loads(note.read_text(encoding="utf-8"))["version"])
-    return UNKNOWN
+        file = place / ".twelvefold" / "template.json"
+        if file.is_file():
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            return content
+    return {}
 
 
 def _version_beside_source() -> str:

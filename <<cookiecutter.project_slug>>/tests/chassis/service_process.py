@@ -83,12 +83,15 @@ if __name__ == "__main__":
 """
 
 
-def make_service(folder: Path) -> Path:
-    """Write the service into `folder`, with this chassis beside it."""
+def make_service(folder: Path, main: str = SERVICE) -> Path:
+    """Write the service into `folder`, with this chassis beside it.
+
+    :param main: its module __main__.
+    """
     package = folder / "src" / "sample"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "__main__.py").write_text(SERVICE, encoding="utf-8")
+    (package / "__main__.py").write_text(main, encoding="utf-8")
     (folder / "src" / "chassis").symlink_to(CHASSIS)
     (folder / "config").mkdir()
     (folder / "config" / "settings.toml").write_text('name = "sample"\n', encoding="utf-8")
@@ -187,14 +190,14 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def launched(folder: Path, **environ: str) -> AsyncIterator[Running]:
+async def launched(folder: Path, command: str = "serve", **environ: str) -> AsyncIterator[Running]:
     """Start the service in `folder` on a free port; kill it at the end if it still runs."""
     log = folder / f"log-{time.monotonic_ns()}"
     unwanted = ("APP_", "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sample", "serve"),
+            *(sys.executable, "-m", "sample", *command.split()),
             cwd=folder,
             env={**inherited, "PYTHONPATH": str(folder / "src"), "PORT": "0", **environ},
             stdout=output,
@@ -209,8 +212,8 @@ async def launched(folder: Path, **environ: str) -> AsyncIterator[Running]:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, **environ: str) -> AsyncIterator[Running]:
+async def running(folder: Path, command: str = "serve", **environ: str) -> AsyncIterator[Running]:
     """As `launched`, and wait until it serves."""
-    async with launched(folder, **environ) as service:
+    async with launched(folder, command, **environ) as service:
         await service.listening()
         yield service

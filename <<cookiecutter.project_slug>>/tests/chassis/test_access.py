@@ -32,14 +32,17 @@ def logging_as_it_was() -> Iterator[None]:
     logging.captureWarnings(False)
 
 
-def told(capfd: pytest.CaptureFixture[str], mode: str, level: str = "info", **of_scope: Any) -> list[dict[str, Any]]:
+def told(
+    capfd: pytest.CaptureFixture[str], mode: str, level: str = "info", subject: str | None = None, **of_scope: Any
+) -> list[dict[str, Any]]:
     """What one request makes the service write: each line must be an object."""
     logging.config.dictConfig(logs.dict_config(settings(mode, level), version="1.2.3"))
     ids = context.new("mine", None)
     asked = scope(**of_scope)
     client = asked["client"][0] if asked["client"] else None
     write = access.writer(settings(mode, level), version="1.2.3")
-    write([(ids, asked["method"], asked["path"], client, "/items/{item}", 200, 0.0123456, 42, 1_700_000_000.5)])
+    rest = ("/items/{item}", 200, 0.0123456, 42, 1_700_000_000.5, subject)
+    write([(ids, asked["method"], asked["path"], client, *rest)])
     return [json.loads(line) for line in capfd.readouterr().out.split("\n") if line]
 
 
@@ -51,6 +54,14 @@ def test_a_line_has_the_same_members_in_both_ways(capfd: pytest.CaptureFixture[s
     assert {name: line[name] for name in CONSTANT} == CONSTANT
     assert (line["request_id"], line["route"], line["status"]) == ("mine", "/items/{item}", 200)
     assert (line["duration_ms"], line["response_bytes"], line["client"]) == (12.346, 42, "192.0.2.1")
+
+
+@pytest.mark.parametrize("mode", ["direct", "logging"])
+@pytest.mark.parametrize("subject", ["ada", 'x","level":"error', "\n", "\ud800"])
+def test_who_called_is_told_once_it_is_known(capfd: pytest.CaptureFixture[str], mode: str, subject: str) -> None:
+    (line,) = told(capfd, mode, subject=subject, path="/items/1")
+    assert line["subject"] == subject
+    assert line["level"] == "info"
 
 
 @pytest.mark.parametrize("mode", ["direct", "logging"])

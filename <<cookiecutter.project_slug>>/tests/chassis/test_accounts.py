@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 def answered(path: str = "/items/1") -> Answered:
-    return context.new(None, None), "GET", path, None, "/items/{item}", 200, 0.001, 2, 0.0
+    return context.new(None, None), "GET", path, None, "/items/{item}", 200, 0.001, 2, 0.0, None
 
 
 def counted(metrics: Metrics) -> float:

@@ -48,7 +48,7 @@ def test_a_ratio_is_kept_and_agrees_with_the_sdk_s() -> None:
     ours, theirs = sampler("traceidratio", "0.1"), TraceIdRatioBased(0.1)
     ids = [context.new(None, None) for _ in range(10_000)]
     decided = [ours.decide(one) for one in ids]
-    assert 900 < sum(decided) < 1100
+    assert 820 < sum(decided) < 1180  # six standard deviations: the ids are random
     others = [theirs.should_sample(None, int(one.trace_id, 16), "").decision for one in ids]
     assert decided == [decision is Decision.RECORD_AND_SAMPLE for decision in others]
 

@@ -1,0 +1,72 @@
+"""Backing services of this machine, which others use too: each test has a database and a queue of its own on them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import pytest
+
+from commands import run, succeed
+from environments import SERVICE, without_project
+
+POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+BROKERS = {"redis": "redis://127.0.0.1:6379/0", "nats": "nats://127.0.0.1:4222"}
+# Run by the Python of the services, which has the drivers.
+EXECUTE = """
+import asyncio, asyncpg, sys
+
+async def execute(url, statement):
+    connection = await asyncpg.connect(url, timeout=5)
+    await connection.execute(statement)
+    await connection.close()
+
+asyncio.run(execute(*sys.argv[1:]))
+"""
+REMOVE = "import asyncio, sys; from tasks import queues; asyncio.run(queues.remove(*sys.argv[1:]))"
+
+
+@contextlib.contextmanager
+def database(python: Path) -> Iterator[str]:
+    """The URL of a new, empty database in PostgreSQL. Skips the test if there is none, or fails it if it must be."""
+    require(POSTGRESQL)
+    name = f"twelvefold_{secrets.token_hex(6)}"
+    succeed(python, "-c", EXECUTE, POSTGRESQL, f"CREATE DATABASE {name}")
+    try:
+        yield f"{POSTGRESQL.rpartition('/')[0]}/{name}"
+    finally:
+        succeed(python, "-c", EXECUTE, POSTGRESQL, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def queue(kind: str, python: Path) -> Iterator[dict[str, str]]:
+    """The variables for a queue of one's own. Skips the test if there is no such server, or fails it if it must be."""
+    url, name = BROKERS[kind], f"twelvefold-{secrets.token_hex(6)}"
+    require(url)
+    try:
+        yield {"BROKER_URL": url, "APP_TASKS_QUEUE": name}
+    finally:
+        path = f"{SERVICE / 'src'}:{SERVICE / 'tests/chassis'}"
+        done = run(python, "-c", REMOVE, url, name, env={**without_project(), "PYTHONPATH": path})
+        assert done.returncode == 0, done.stderr
+
+
+def require(url: str) -> None:
+    """Skip the test, by the server's name, if it does not answer; fail it where REQUIRE_SERVICES=1 says it must."""
+    place = urlsplit(url)
+    try:
+        socket.create_connection((str(place.hostname), place.port or 0), timeout=2).close()
+    except OSError:
+        _missing(f"{place.scheme} at {place.hostname}:{place.port}")
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{what} is needed: REQUIRE_SERVICES=1")
+    pytest.skip(f"needs {what}")
