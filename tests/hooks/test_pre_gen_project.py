@@ -10,7 +10,7 @@ from environments import TEMPLATE
 from test_twelvefold_answers import GOOD
 
 
-def replay(answers: dict[str, str], tmp_path: Path) -> Done:
+def replay(answers: dict[str, str | bool], tmp_path: Path) -> Done:
     declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
     file = tmp_path / "replay.json"
     file.write_text(json.dumps({"cookiecutter": {**declared, **answers}}), encoding="utf-8")

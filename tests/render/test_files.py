@@ -10,23 +10,30 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import dekobon_tree_sitter_groovy
 import pytest
+import tree_sitter
 import yaml
 from dockerfile_parse import DockerfileParser
 
 from answers import combinations, label
 from commands import run, succeed
-from conftest import Render
-from environments import SERVICE
+from conftest import Render, commit
+from environments import EVERYTHING, SERVICE
 from trees import tree
 
-LEFTOVERS = re.compile(r"<<|<%|%>|<#|cookiecutter\.")
+LEFTOVERS = re.compile(r"<<(?!: \*)|<%|%>|<#|cookiecutter\.")  # but YAML merges a mapping with <<
 JINJA = re.compile(r"<%|%>|<#|#>|<<\s*cookiecutter|\{\{|\{%")
 
 
 def parse_dockerfile(text: str) -> None:
     structure = DockerfileParser(fileobj=BytesIO(text.encode())).structure
     assert {"FROM", "ENTRYPOINT", "USER"} <= {line["instruction"] for line in structure}
+
+
+def parse_groovy(text: str) -> None:
+    groovy = tree_sitter.Language(dekobon_tree_sitter_groovy.language())
+    assert not tree_sitter.Parser(groovy).parse(text.encode()).root_node.has_error
 
 
 def parse_makefile(text: str) -> None:
@@ -39,6 +46,13 @@ def parse_lines(text: str) -> None:
     assert all(line == line.rstrip() for line in text.splitlines())
 
 
+def parse_chart_template(text: str) -> None:
+    """Only what can be seen without Helm; tests/deploy/test_chart.py renders it."""
+    parse_lines(text)
+    for opening, closing in ((r"\{\{", r"\}\}"), (r"\{\{-? *(if|range|with|define)\b", r"\{\{-? *end\b")):
+        assert len(re.findall(opening, text)) == len(re.findall(closing, text)), opening
+
+
 def parse_editorconfig(text: str) -> None:
     for line in text.splitlines():
         assert re.fullmatch(r"|root = true|\[.+\]|\w+ = [\w-]+", line), line
@@ -49,24 +63,35 @@ def parse_env(text: str) -> None:
         assert re.fullmatch(r"|#.*|[A-Z_]+=\S*", line), line
 
 
+def parse_mako(text: str) -> None:
+    # Of Mako's there are expressions alone: with something in their place, the rest is Python.
+    ast.parse(re.sub(r"\$\{[^{}]*\}", "...", text))
+
+
 PARSERS: dict[str, Callable[[str], object]] = {
     ".py": ast.parse,
+    ".tpl": parse_chart_template,
     ".toml": tomllib.loads,
     ".json": json.loads,
     ".yml": yaml.safe_load,
     ".yaml": yaml.safe_load,
     ".md": parse_lines,
+    ".mako": parse_mako,
     "Dockerfile": parse_dockerfile,
+    "Jenkinsfile": parse_groovy,
     "Makefile": parse_makefile,
     ".dockerignore": parse_lines,
     ".gitignore": parse_lines,
     ".editorconfig": parse_editorconfig,
     ".env.example": parse_env,
+    "Procfile": yaml.safe_load,
     "py.typed": lambda text: text == "",
 }
 
 
 def parser(path: Path) -> Callable[[str], object]:
+    if "templates" in path.parts:
+        return parse_chart_template
     return PARSERS[path.name] if path.name in PARSERS else PARSERS[path.suffix]
 
 
@@ -82,12 +107,17 @@ def test_every_file_parses(answers: dict[str, str | bool], rendered: Render) -> 
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
+        ("x/templates/x.yaml", "{{ if a }}b\n"),
+        ("x.tpl", "{{ a }\n"),
+        ("Procfile", "web: a: b\n"),
         ("x.py", "def f(:"),
         ("x.toml", "a ="),
         ("x.json", "{"),
         ("x.yml", "a: [1"),
         ("x.md", "a "),
+        ("x.mako", "revision = ${repr(up_revision)\n"),
         ("Dockerfile", "COPY a b\n"),
+        ("Jenkinsfile", "pipeline {{ agent any }"),
         ("Makefile", "help:\n    echo spaces\n"),
         (".editorconfig", "nonsense"),
         (".env.example", "a b"),
@@ -106,11 +136,24 @@ def test_no_delimiter_is_left_over(answers: dict[str, str | bool], rendered: Ren
             assert not found, f"{path}: {found}"
 
 
-def test_the_ci_answer_changes_no_python(rendered: Render) -> None:
+def test_no_answer_changes_a_python_file(rendered: Render) -> None:
+    """A capability adds files; none is rendered in two ways."""
     trees = [
         {path: content for path, content in tree(rendered(**answers)).items() if path.endswith(".py")}
         for answers in combinations()
     ]
+    seen: dict[str, object] = {}
+    for files in trees:
+        for path, content in files.items():
+            assert seen.setdefault(path, content) == content, path
+
+
+def test_the_chassis_is_the_same_in_every_service(rendered: Render) -> None:
+    trees = [
+        {path: content for path, content in tree(rendered(**answers)).items() if "/chassis/" in path}
+        for answers in combinations()
+    ]
+    assert "src/chassis/database/__init__.py" in trees[0]
     assert all(other == trees[0] for other in trees)
 
 
@@ -126,8 +169,9 @@ def test_no_python_of_the_template_has_a_jinja_tag() -> None:
 @pytest.mark.parametrize("answers", combinations(), ids=label)
 def test_only_the_chosen_pipeline_is_rendered(answers: dict[str, str | bool], rendered: Render) -> None:
     service = rendered(**answers)
-    pipelines = {"gitlab": ".gitlab-ci.yml", "github": ".github/workflows/ci.yml"}
+    pipelines = {"gitlab": ".gitlab-ci.yml", "github": ".github/workflows/ci.yml", "jenkins": "Jenkinsfile"}
     assert {ci for ci, path in pipelines.items() if (service / path).exists()} == {answers["ci"]}
+    assert (service / ".github/workflows/update.yml").exists() == (answers["ci"] == "github")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +179,9 @@ def test_only_the_chosen_pipeline_is_rendered(answers: dict[str, str | bool], re
     [
         ({"ci": "gitlab"}, ".gitlab-ci.yml", "vendor.gitlab-ci"),
         ({"ci": "github"}, ".github/workflows/ci.yml", "vendor.github-workflows"),
+        ({"ci": "github"}, ".github/workflows/update.yml", "vendor.github-workflows"),
     ],
-    ids=["gitlab", "github"],
+    ids=["gitlab", "github", "update"],
 )
 def test_the_pipeline_fits_its_schema(
     answers: dict[str, str | bool], path: str, schema: str, rendered: Render, tmp_path: Path
@@ -151,6 +196,42 @@ def test_the_pipeline_fits_its_schema(
     assert check(broken) != 0
 
 
+@pytest.mark.parametrize("answers", [{}, {"database": True, "tasks": True}], ids=label)
+def test_the_scripts_of_the_gitlab_pipeline_are_as_shellcheck_wants_them(
+    answers: dict[str, str | bool], rendered: Render, tmp_path: Path
+) -> None:
+    text = (rendered(**answers) / ".gitlab-ci.yml").read_text(encoding="utf-8")
+    command = ("gitlab-ci-verify", "--no-lint-api")
+    (tmp_path / ".gitlab-ci.yml").write_text(text, encoding="utf-8")
+    commit(tmp_path, "Begin")
+    succeed(*command, cwd=tmp_path)
+    (tmp_path / ".gitlab-ci.yml").write_text(text.replace("make lint", "rm $FOO"), encoding="utf-8")
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "SC-2086" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("answers", "name", "harmless"),
+    [
+        ({}, "ci.yml", "make scan sbom"),
+        ({"database": True, "tasks": True}, "ci.yml", "make scan sbom"),
+        ({}, "update.yml", "make propose"),
+    ],
+    ids=["nothing", "everything", "update"],
+)
+def test_the_workflow_is_as_actionlint_and_zizmor_want_it(
+    answers: dict[str, str | bool], name: str, harmless: str, rendered: Render, tmp_path: Path
+) -> None:
+    workflow = rendered(**answers, ci="github") / ".github/workflows" / name
+    text = workflow.read_text(encoding="utf-8")
+    for command in (("actionlint",), ("zizmor", "--offline", "--quiet")):
+        succeed(*command, workflow)
+        broken = tmp_path / name
+        broken.write_text(text.replace(harmless, "make ${{ github.head_ref }}"), encoding="utf-8")
+        assert run(*command, broken).returncode != 0
+
+
 def test_every_value_that_a_condition_compares_with_is_an_answer() -> None:
     compared = set()
     for path in SERVICE.rglob("*"):
@@ -162,8 +243,11 @@ def test_every_value_that_a_condition_compares_with_is_an_answer() -> None:
     assert compared <= choices
 
 
-def test_the_dockerfile_is_as_hadolint_wants_it(rendered: Render, tmp_path: Path) -> None:
-    dockerfile = rendered() / "Dockerfile"
+@pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["nothing", "everything"])
+def test_the_dockerfile_is_as_hadolint_wants_it(
+    answers: dict[str, str | bool], rendered: Render, tmp_path: Path
+) -> None:
+    dockerfile = rendered(**answers) / "Dockerfile"
     succeed("hadolint", dockerfile)
     broken = tmp_path / "Dockerfile"
     broken.write_text(f"{dockerfile.read_text(encoding='utf-8')}RUN sudo ls\n", encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 
 from commands import run, succeed
 from conftest import Render, commit, git
-from environments import without_project
+from environments import ADDRESS, without_project
 
 CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "UV_INDEX_URL")
 
@@ -48,7 +48,7 @@ def hooks_pass_and_notice_what_is_wrong(service: Path, environment: dict[str, st
     succeed("make", "hooks", cwd=service, env=environment)
     pre_commit = service / ".venv/bin/pre-commit"
     said = succeed(pre_commit, "run", "--all-files", cwd=service, env=environment)
-    assert said.count("Passed") == 4
+    assert said.count("Passed") == 12
     broken = service / "src/my_service/broken.py"
     broken.write_text('x: int = "one"\n', encoding="utf-8")
     git(service, "add", "--intent-to-add", "src/my_service/broken.py")
@@ -107,3 +107,22 @@ def test_a_team_adds_targets_of_its_own(fresh: Render) -> None:
     service = fresh()
     (service / "project.mk").write_text(".PHONY: ours\nours:\n\t@echo ours\n", encoding="utf-8")
     assert succeed("make", "ours", cwd=service, env=without_project()) == "ours\n"
+
+
+def test_an_update_is_by_the_commit_of_the_newest_release(rendered: Render, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    template.mkdir()
+    (template / "file").touch()
+    commit(template, "Begin")
+    (tmp_path / "gitconfig").write_text(f'[url "{template}"]\n\tinsteadOf = {ADDRESS}\n')
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+
+    def source(target: str) -> str:
+        said = succeed("make", "--dry-run", target, cwd=rendered(), env=environment)
+        return str(re.findall(rf"git\+{re.escape(ADDRESS)}@([^']*)'", said)[0])
+
+    assert source("update") == "HEAD"  # nothing is released: the rollup says so
+    for tag in ("0.9.0", "0.10.0", "0.11.0rc1", "latest"):
+        git(template, "commit", "--quiet", "--allow-empty", "--message", tag)
+        git(template, "tag", "--annotate", "--message", tag, tag)
+    assert source("update") == source("propose") == git(template, "rev-parse", "0.10.0^{commit}").strip()

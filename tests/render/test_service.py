@@ -6,27 +6,20 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from answers import combinations, label
-from commands import Done, run
+from answers import capability_sets, label
+from commands import run
 from conftest import Render
 from environments import interpreter, service_python, without_project
-from running import Running, running
+from running import TEAM_S_TESTS, Running, package_of, run_in, running
 
-# The chassis' tests run in place, and below on each Python: their bytes are the same in every variant.
-TEAM_S_TESTS = ("pytest", "-q", "--ignore=tests/chassis")
 VARIANTS = [
-    *combinations(),
+    *capability_sets(),
     {"project_name": 'Zürich\'s "50 %" \\ {{ café }} 🎉', "project_slug": "z", "package_name": "z"},
 ]
-
-
-def run_in(service: Path, python: Path, *arguments: str, **variables: str) -> Done:
-    """Run the shared environment's Python in `service`, with `variables` added to the environment."""
-    environment = {**without_project(), "PYTHONPATH": str(service / "src"), **variables}
-    return run(python, "-m", *arguments, cwd=service, env=environment)
 
 
 @pytest.mark.parametrize("answers", VARIANTS, ids=label)
@@ -81,16 +74,47 @@ def ask_everything(service: Running, title: str) -> None:
     assert "/nothing/here" not in metrics
 
 
+CHECKS = {"database": ("database", "schema"), "tasks": ("broker", "tasks_store"), "auth": ("auth",)}
+
+
 @pytest.mark.parametrize("answers", VARIANTS, ids=label)
-def test_it_runs_answers_and_stops(answers: dict[str, str], rendered: Render, python: Path) -> None:
+def test_it_runs_answers_and_stops(answers: dict[str, str], rendered: Render, python: Path, tmp_path: Path) -> None:
     service = rendered(**answers)
     title = json.loads((service / ".twelvefold/answers.json").read_text(encoding="utf-8"))["project_name"]
-    with running(service, python) as started:
+    variables = {"APP_AUTH_SECRET": "no secret of anybody's, 32 bytes"} if answers.get("auth") else {}
+    if answers.get("database"):
+        variables["DATABASE_URL"] = f"sqlite:///{tmp_path}/service.db"
+        done = run_in(service, python, package_of(service), "db", "upgrade", **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+    with running(service, python, **variables) as started:
         ask_everything(started, title)
+        ready: Any = started.get("/readyz").json
+        assert {*ready["checks"]} == {check for name, checks in CHECKS.items() if answers.get(name) for check in checks}
         assert started.stop() == 0
     assert {"chassis.server", "chassis.access"} <= {event["logger"] for event in started.events}
     assert started.errors == []
     assert not [event for event in started.events if event["level"] in {"warning", "error", "critical"}]
+
+
+# What is told apart by a capability is what its modules alone import.
+IMPORTED_BY = {
+    "database": {"sqlalchemy", "chassis.database"},
+    "tasks": {"taskiq", "chassis.tasks"},
+    "auth": {"jwt", "chassis.auth"},
+}
+
+
+@pytest.mark.parametrize("answers", capability_sets(), ids=label)
+def test_nothing_is_imported_that_is_not_used(answers: dict[str, str], rendered: Render, python: Path) -> None:
+    code = "import sys; from my_service.__main__ import service; service.app(); print(*sys.modules)"
+    service = rendered(**answers)
+    done = run(python, "-c", code, cwd=service, env={**without_project(), "PYTHONPATH": str(service / "src")})
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.split())
+    assert "fastapi" in imported
+    off = [capability for capability in IMPORTED_BY if not answers[capability]]
+    assert [name for capability in off for name in imported if name in IMPORTED_BY[capability]] == []
+    assert not imported & {"alembic", "argon2", "aiohttp", "IPython"}  # of commands, or of what nobody asked for yet
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.13"])

@@ -1,0 +1,64 @@
+"""Write .cache/style.toml: the style of a service, as far as it concerns the template's own repository.
+
+Run by `make lint`, before nitpick. The hooks and the forbidden files are those of services on GitLab and on GitHub; of
+pyproject.toml, it is what does not name a service's own packages, folders and dependencies.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+STYLE = TEMPLATE / ".cache/style.toml"
+SHARED = {
+    ("mypy", "strict"),
+    ("pytest", "ini_options", "filterwarnings"),
+    ("pytest", "ini_options", "xfail_strict"),
+    ("ruff", "lint", "select"),
+}
+
+
+def style_of(ci: str) -> dict[str, Any]:
+    """The style of a service with this CI, read."""
+    os.environ["TWELVEFOLD_QUIET"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        service = cookiecutter(
+            str(TEMPLATE), no_input=True, output_dir=folder, default_config=True, extra_context={"ci": ci}
+        )
+        return tomllib.loads((Path(service) / ".nitpick-style.toml").read_text(encoding="utf-8"))
+
+
+def own_style() -> dict[str, Any]:
+    """What of the style of services the template is held to."""
+    gitlab, github = style_of("gitlab"), style_of("github")
+    tool: dict[str, Any] = {}
+    for path in SHARED:
+        value, table = gitlab["pyproject.toml"]["tool"], tool
+        for key in path[:-1]:
+            value, table = value[key], table.setdefault(key, {})
+        table[path[-1]] = value[path[-1]]
+    hooks = gitlab[".pre-commit-config.yaml"]["repos"]
+    more = [repo for repo in github[".pre-commit-config.yaml"]["repos"] if repo not in hooks]
+    return {
+        "nitpick": gitlab["nitpick"],
+        "pyproject.toml": {"tool": tool},
+        ".pre-commit-config.yaml": {"repos": [*hooks, *more]},
+    }
+
+
+def main() -> int:
+    STYLE.parent.mkdir(exist_ok=True)
+    STYLE.write_text(tomlkit.dumps(own_style()), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

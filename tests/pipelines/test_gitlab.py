@@ -1,0 +1,159 @@
+"""The GitLab pipeline, executed by gitlab-ci-local: each job in a shell, in a copy of the repository."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from commands import Done, run
+from conftest import Render
+from desk import BREAKS, SECRET, Break, break_it, program, programs, refused, repository, shared, surroundings, tool
+from environments import TEMPLATE
+
+pytestmark = pytest.mark.slow
+
+CHECKED = {"lint", "type-check", "style", "test", "smoke", "build", "chart", "audit"}
+SHIPPED = {*CHECKED, "publish", "sbom", "scan"}
+EVENTS = {
+    "a merge request": ({"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_BRANCH": ""}, CHECKED),
+    "a schedule": ({"CI_PIPELINE_SOURCE": "schedule"}, {*CHECKED, "update"}),
+    "a schedule of another branch": ({"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_BRANCH": "develop"}, CHECKED),
+    "a run by hand": ({"CI_PIPELINE_SOURCE": "web"}, {*SHIPPED, "update"}),
+    "a run by the API": ({"CI_PIPELINE_SOURCE": "api"}, {*SHIPPED, "update"}),
+    "main": ({}, {*SHIPPED, "staging"}),
+    "develop": ({"CI_COMMIT_BRANCH": "develop"}, SHIPPED),
+    "a release branch": ({"CI_COMMIT_BRANCH": "release/1.2"}, SHIPPED),
+    "a tag": ({"CI_COMMIT_BRANCH": "", "CI_COMMIT_TAG": "1.2.3"}, {*SHIPPED, "notes", "release", "production"}),
+}
+# Of the job's name → what breaks it.
+JOBS = {
+    **{job: job for job in CHECKED},
+    "type-check": "types",
+    "publish": "push",
+    "sbom": "sbom",
+    "scan": "scan",
+    "notes": "notes",
+    "staging": "deploy",
+    "production": "deploy",
+}
+# GitLab itself makes the release: what the job runs by itself cannot fail. Of the update, test_update.py tells.
+ELSEWHERE = {"release", "update"}
+
+
+def gitlab(service: Path, *arguments: str, **variables: str) -> Done:
+    """Run the pipeline of `service`, or the jobs named, as GitLab would with these variables."""
+    program = tool("gitlab-ci-local", TEMPLATE / ".cache/npm/node_modules/.bin/gitlab-ci-local")
+    registry = {"CI_REGISTRY_USER": "robot", "CI_REGISTRY_PASSWORD": SECRET}
+    given = [f"--variable={name}={value}" for name, value in {**shared(), **registry, **variables}.items()]
+    isolated = ["--force-shell-executor", "--shell-isolation", "--no-artifacts-to-source"]
+    known = f"--ignore-predefined-vars={','.join({**registry, **variables})}"
+    return run(program, *isolated, *given, known, *arguments, cwd=service, env=surroundings(service.parent / "bin"))
+
+
+def outcomes(done: Done) -> dict[str, str]:
+    """Each job that ran → PASS or FAIL, as the summary at the end has it."""
+    return dict(reversed(found) for found in re.findall(r"^ (PASS|FAIL|WARN)\s+(\S+)", done.stdout, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, rendered: Render) -> Path:
+    folder = tmp_path_factory.mktemp("gitlab")
+    programs(folder / "bin")
+    copy = shutil.copytree(rendered(ci="gitlab"), folder / "my-service")
+    return repository(Path(copy), "git@gitlab.com:my-team/my-service.git")
+
+
+@pytest.fixture
+def copy(service: Path, tmp_path: Path) -> Path:
+    programs(tmp_path / "bin")
+    ignored = shutil.ignore_patterns(".gitlab-ci-local")
+    return Path(shutil.copytree(service, tmp_path / "my-service", symlinks=True, ignore=ignored))
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_which_jobs_run(event: str, copy: Path) -> None:
+    variables, jobs = EVENTS[event]
+    by_hand = {"production", *(["update"] if variables.get("CI_PIPELINE_SOURCE") != "schedule" else [])}
+    assert listed(copy, **variables) == {name: "manual" if name in by_hand else "on_success" for name in jobs}
+    assert has_a_pipeline(copy, **variables)
+
+
+@pytest.mark.parametrize(
+    "variables", [{"CI_COMMIT_BRANCH": "feature/x"}, {"CI_COMMIT_TAG": "x", "CI_COMMIT_BRANCH": ""}]
+)
+def test_a_feature_branch_has_its_merge_request_s_pipeline_and_no_other(variables: dict[str, str], copy: Path) -> None:
+    assert not has_a_pipeline(copy, **variables)
+
+
+def listed(service: Path, *arguments: str, **variables: str) -> dict[str, str]:
+    """The jobs that run → when."""
+    jobs = json.loads(gitlab(service, "--list-json", *arguments, **variables).stdout)
+    return {job["name"]: job["when"] for job in jobs if job["when"] != "never"}
+
+
+def has_a_pipeline(service: Path, **variables: str) -> bool:
+    """What `workflow` says, which gitlab-ci-local leaves out: the rules as those of a job, which it evaluates."""
+    rules = yaml.safe_load((service / ".gitlab-ci.yml").read_text(encoding="utf-8"))["workflow"]["rules"]
+    job = {"pipeline": {"script": ["true"], "rules": rules}}
+    (service / "workflow.yml").write_text(yaml.safe_dump(job), encoding="utf-8")
+    return "pipeline" in listed(service, "--file=workflow.yml", **variables)
+
+
+def test_on_main_every_job_passes(service: Path) -> None:
+    done = gitlab(service)
+    assert outcomes(done) == dict.fromkeys(EVENTS["main"][1], "PASS"), done.stdout + done.stderr
+    assert (service.parent / "bin/read").read_text(encoding="utf-8") == f"{SECRET}\n"
+    assert SECRET not in done.stdout + done.stderr
+    assert re.search(r"^buildah push \S+/my-service:[0-9a-f]{8}$", called(service), re.MULTILINE)
+    assert re.search(r"^trivy image .* \S+/my-service:[0-9a-f]{8}$", called(service), re.MULTILINE)
+    assert re.search(r"deploy/values.staging.yaml --set-string image.tag=[0-9a-f]{8} ", called(service))
+
+
+def test_a_tag_is_released_and_deployed_when_somebody_says_so(service: Path) -> None:
+    variables, jobs = EVENTS["a tag"]
+    shipped = sorted(jobs - CHECKED)
+    done = gitlab(service, *shipped, TAG="1.2.3", **variables)
+    assert outcomes(done) == dict.fromkeys(shipped, "PASS"), done.stdout + done.stderr
+    assert re.search(r"> - Faster\.$", done.stdout, re.MULTILINE)
+    assert "deploy/values.production.yaml --set-string image.tag=1.2.3" in called(service)
+
+
+def called(service: Path) -> str:
+    """How the programs of a job were called."""
+    return (service.parent / "bin/called").read_text(encoding="utf-8")
+
+
+def test_no_job_is_without_a_break() -> None:
+    jobs = set().union(*(jobs for _, jobs in EVENTS.values()))
+    assert {*JOBS, *ELSEWHERE} == jobs
+
+
+@pytest.mark.parametrize(("job", "broken"), sorted(JOBS.items()))
+def test_what_is_broken_fails_in_its_job(job: str, broken: str, copy: Path) -> None:
+    fails(copy, job, BREAKS[broken])
+
+
+@pytest.mark.parametrize(("job", "broken"), [("test", "coverage"), ("publish", "image")])
+def test_so_does_what_a_job_finds_besides(job: str, broken: str, copy: Path) -> None:
+    fails(copy, job, BREAKS[broken])
+
+
+def fails(service: Path, job: str, broken: Break) -> None:
+    break_it(service, broken)
+    variables = EVENTS["a tag"][0] if job in {"notes", "production"} else {}
+    done = gitlab(service, job, **variables, TAG="1.2.3")
+    assert outcomes(done) == {job: "FAIL"}, done.stdout + done.stderr
+    assert broken.said in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_nothing_is_shipped_when_a_check_failed(copy: Path) -> None:
+    program(copy.parent / "bin/make")  # only the order of jobs is asked about
+    refused("chart").do(copy)
+    done = gitlab(copy)
+    assert done.returncode != 0
+    assert outcomes(done) == {**dict.fromkeys(CHECKED, "PASS"), "chart": "FAIL"}, done.stdout

@@ -1,0 +1,168 @@
+"""The Jenkinsfile, executed by a stand-in for Jenkins on the Groovy that Jenkins has inside (jenkins.groovy).
+
+It was not executed by Jenkins: agents, credentials, containers and input are the stand-in's.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from answers import label
+from commands import Done, run
+from conftest import Render
+from desk import BREAKS, SECRET, append, break_it, program, programs, repository, shared, surroundings, tool
+
+pytestmark = pytest.mark.slow
+
+STAND_IN = Path(__file__).parent / "jenkins.groovy"
+CHECKED = {"Install", "lint", "types", "style", "test", "build", "chart", "audit"}
+SHIPPED = {*CHECKED, "publish", "scan"}
+EVENTS = {
+    "a pull request": ({"BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}, CHECKED),
+    "a feature branch": ({"BRANCH_NAME": "feature/x"}, CHECKED),
+    "a schedule": ({"BRANCH_NAME": "main", "CAUSE": "TimerTrigger"}, CHECKED),
+    "main": ({"BRANCH_NAME": "main"}, {*SHIPPED, "staging"}),
+    "develop": ({"BRANCH_NAME": "develop"}, SHIPPED),
+    "a release branch": ({"BRANCH_NAME": "release/1.2"}, SHIPPED),
+    "a tag": ({"BRANCH_NAME": "1.2.3", "TAG_NAME": "1.2.3"}, {*SHIPPED, "notes", "production"}),
+    "another tag": ({"BRANCH_NAME": "x", "TAG_NAME": "x"}, CHECKED),
+}
+BROKEN = {
+    "lint": "lint",
+    "types": "types",
+    "style": "style",
+    "test": "test",
+    "build": "wheel",
+    "chart": "chart",
+    "audit": "audit",
+    "publish": "push",
+    "scan": "scan",
+    "notes": "notes",
+    "staging": "deploy",
+    "production": "deploy",
+}
+
+
+def jenkins(service: Path, **variables: str) -> Done:
+    """Run the pipeline of `service`, as Jenkins would with these variables."""
+    java = tool("java").resolve().parents[1]
+    given = {"REGISTRY": "registry.example.com", "GIT_COMMIT": "c0ffee", "REGISTRY_USER": "robot", **shared()}
+    secrets = {"REGISTRY_PASSWORD": SECRET, "KUBECONFIG": SECRET}
+    environment = {**surroundings(service.parent / "bin"), "JAVA_HOME": str(java), **given, **secrets, **variables}
+    return run(tool("groovy"), STAND_IN, cwd=service, env=environment)
+
+
+def outcomes(done: Done) -> dict[str, str]:
+    """Each stage that ran → ok or failed."""
+    return dict(re.findall(r"^STAGE (\S+) (ok|failed)$", done.stdout, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, rendered: Render) -> Path:
+    folder = tmp_path_factory.mktemp("jenkins")
+    programs(folder / "bin")
+    copy = shutil.copytree(rendered(ci="jenkins"), folder / "my-service")
+    return repository(Path(copy), "git@github.com:my-team/my-service.git")
+
+
+@pytest.fixture
+def copy(service: Path, tmp_path: Path) -> Path:
+    programs(tmp_path / "bin")
+    return Path(shutil.copytree(service, tmp_path / "my-service", symlinks=True))
+
+
+def without_make(service: Path) -> Path:
+    """Let `make` do nothing, so that only the pipeline's conditions decide."""
+    program(service.parent / "bin/make")
+    for path in ("dist/tests.xml", "dist/notes.md"):
+        append(path, "")(service)
+    return service
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_which_stages_run(event: str, copy: Path) -> None:
+    (copy / "dist").mkdir()
+    variables, stages = EVENTS[event]
+    done = jenkins(without_make(copy), **variables)
+    assert outcomes(done) == dict.fromkeys(stages, "ok"), done.stdout + done.stderr
+    assert ("INPUT production" in done.stdout) == ("production" in stages)
+    assert ("CRON 'H 4 * * *'" in done.stdout) == (variables["BRANCH_NAME"] == "main")
+
+
+def test_on_main_every_stage_passes_with_what_the_team_added(copy: Path) -> None:
+    append("project.groovy", "def check() { sh 'echo ours' }\ndef ship() { check() }\nreturn this\n")(copy)
+    variables, stages = EVENTS["main"]
+    done = jenkins(copy, **variables)
+    assert outcomes(done) == dict.fromkeys({*stages, "project"}, "ok"), done.stdout + done.stderr
+    assert done.stdout.count("\nours\n") == 2
+    assert (copy.parent / "bin/read").read_text(encoding="utf-8") == f"{SECRET}\n"
+    assert SECRET not in done.stdout + done.stderr
+    called = (copy.parent / "bin/called").read_text(encoding="utf-8")
+    assert "docker push registry.example.com/my-team/my-service:c0ffee\n" in called
+    assert "deploy/values.staging.yaml --set-string image.tag=c0ffee " in called
+
+
+@pytest.mark.deep  # GitLab's and GitHub's jobs fail by the same targets of make
+@pytest.mark.parametrize("stage", BROKEN)
+def test_what_is_broken_fails_in_its_stage(stage: str, copy: Path) -> None:
+    broken = BREAKS[BROKEN[stage]]
+    break_it(copy, broken)
+    leave_out(copy, sorted(CHECKED - {stage, "Install"}))
+    done = jenkins(copy, **EVENTS["a tag" if stage in {"notes", "production"} else "main"][0])
+    assert done.returncode == 1, done.stderr
+    assert outcomes(done).get(stage) == "failed", done.stdout + done.stderr
+    assert [other for other, outcome in outcomes(done).items() if outcome == "failed"] == [stage], done.stdout
+    assert broken.said in done.stdout
+
+
+def leave_out(service: Path, stages: list[str]) -> None:
+    """Take away what checks, which takes long, except what is asked about."""
+    jenkinsfile = service / "Jenkinsfile"
+    text = jenkinsfile.read_text(encoding="utf-8")
+    for stage in stages:
+        text = re.sub(
+            rf"(stage\('{stage}'\) \{{\s+steps \{{ )[^}}]*", r"\1sh 'mkdir -p dist; touch dist/tests.xml' ", text
+        )
+    jenkinsfile.write_text(text, encoding="utf-8")
+
+
+def test_nothing_is_shipped_when_a_check_failed(copy: Path) -> None:
+    BREAKS["chart"].do(copy)
+    leave_out(copy, ["lint", "types", "style", "test", "build", "audit"])
+    done = jenkins(copy, **EVENTS["main"][0])
+    assert outcomes(done) == {**dict.fromkeys(CHECKED, "ok"), "chart": "failed"}, done.stdout
+
+
+@pytest.mark.parametrize("answers", [{"database": True}, {"tasks": True}, {"database": True, "tasks": True}], ids=label)
+def test_it_parses_and_runs_with_every_set_of_capabilities(
+    answers: dict[str, str | bool], rendered: Render, tmp_path: Path
+) -> None:
+    programs(tmp_path / "bin")
+    service = Path(shutil.copytree(rendered(**answers, ci="jenkins"), tmp_path / "my-service"))
+    (service / "dist").mkdir()
+    done = jenkins(without_make(service), **EVENTS["a tag"][0])
+    assert outcomes(done) == dict.fromkeys(EVENTS["a tag"][1], "ok"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("  stages {", "  stages {{", "startup failed"),
+        ("agent none", "agnet none", "agnet"),
+        ("sh 'make scan sbom'", "hs 'make scan sbom'", "hs"),
+        ("when { branch 'main' }", "when { brnach 'main' }", "brnach"),
+    ],
+)
+def test_what_is_no_pipeline_is_refused(right: str, wrong: str, said: str, copy: Path) -> None:
+    (copy / "dist").mkdir()
+    jenkinsfile = copy / "Jenkinsfile"
+    text = jenkinsfile.read_text(encoding="utf-8")
+    assert right in text
+    jenkinsfile.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    done = jenkins(without_make(copy), **EVENTS["main"][0])
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr

