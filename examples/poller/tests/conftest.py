@@ -1,0 +1,81 @@
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from chassis.auth import make_token
+from chassis.cli import main
+
+from poller.__main__ import service
+from poller.auth import READ, WRITE
+
+from .web import Web, serving
+
+
+@pytest.fixture(autouse=True)
+def settings_of_a_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests see config/ and what they set themselves, not your .env and what your shell exports."""
+    for name in [*os.environ]:
+        if name.startswith("APP_") or name in {"BROKER_URL", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("APP_ENVIRONMENT", "test")
+    monkeypatch.setenv("APP_POLL_PRIVATE", "true")
+    monkeypatch.setenv("APP_POLL_PORTS", "")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/test.db")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[Web]:
+    """A web to poll, in the loop of the test."""
+    async with serving() as pages:
+        yield pages
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """The address of a web to poll, in a thread of its own."""
+    address: list[str] = []
+    is_up, is_over = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving() as pages:
+            address.append(pages.address)
+            is_up.set()
+            await is_over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert is_up.wait(10)
+    yield address[0]
+    loop.call_soon_threadsafe(is_over.set)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def tables() -> None:
+    """A database of the test's own, with the tables that the migrations make."""
+    assert main(service, ["db", "upgrade"]) == 0
+
+
+@pytest.fixture
+def client(tables: None) -> Iterator[TestClient]:
+    """A client of the service that may do everything."""
+    with TestClient(service.app()) as client:
+        client.headers.update(token())
+        yield client
+
+
+def token(subject: str = "ada", scopes: tuple[str, ...] = (READ, WRITE)) -> dict[str, str]:
+    """The header of somebody with a token."""
+    return {"authorization": f"Bearer {make_token(service.load(), subject=subject, scopes=scopes)}"}

@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from chassis.settings import load
+
+from poller.settings import Settings
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+
+
+def test_the_example_of_an_environment_holds() -> None:
+    lines = [line.removeprefix("#") for line in EXAMPLE.read_text(encoding="utf-8").splitlines()]
+    example = dict(line.split("=", 1) for line in lines if line.startswith("APP_"))
+    assert {f"APP_{name.upper()}" for name in Settings.model_fields} - {"APP_LOG_CONFIG"} <= example.keys()
+    assert load(Settings, environ=example).poll_ports == (80, 443, 8000, 8080, 8443)
