@@ -216,15 +216,15 @@ def add_git(programs: Path) -> None:
         (programs / "git").chmod(0o755)
 
 
-def run(command: Sequence[str | Path], folder: Path, programs: Path = OURS) -> Done:
+def run(command: Sequence[str | Path], folder: Path, programs: Path = OURS, seconds: int = LIMIT) -> Done:
     """Run `command` in `folder`, with `programs` first in the PATH.
 
-    Raises FailedError if it cannot be started or takes longer than LIMIT.
+    Raises FailedError if it cannot be started or takes longer than `seconds`.
     """
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
-                ["timeout", str(LIMIT), *command],
+                ["timeout", str(seconds), *command],
                 cwd=folder,
                 env={**environment(), "PATH": f"{programs}:{os.environ['PATH']}"},
                 stdin=subprocess.DEVNULL,
@@ -238,7 +238,7 @@ def run(command: Sequence[str | Path], folder: Path, programs: Path = OURS) -> D
         output.seek(0)
         said = output.read().decode(errors="replace")
     if process.returncode == 124:
-        raise FailedError(f"{Path(command[0]).name} did not end within {LIMIT} s.")
+        raise FailedError(f"{Path(command[0]).name} did not end within {seconds} s.")
     return Done(said, process.returncode, used.ru_utime + used.ru_stime)
 
 

@@ -38,6 +38,29 @@ def test_a_question_may_be_renamed_more_than_once() -> None:
     assert (done.answers, done.notes) == ({"name": "Ours"}, [])
 
 
+@pytest.mark.parametrize(
+    ("default", "said"),
+    [
+        (False, "it takes the default, false"),
+        (["gitlab", "github"], "it takes the default, gitlab"),
+        ("", "it takes the default"),
+        ("<< cookiecutter.project_name >>", "it takes the default"),
+    ],
+)
+def test_a_new_question_is_told_with_what_it_takes(default: Any, said: str) -> None:
+    notes = migrated({}, {"region": default}, Migrations()).notes
+    assert notes == [f"The template asks region now; {said}. For another: --answer region=..."]
+
+
+def test_an_answer_that_is_given_now_is_told_with_what_it_was() -> None:
+    questions = {"database": False, "tasks": False, "auth": False}
+    done = migrated(
+        {"database": False, "auth": True}, questions, Migrations(), {"database": True, "tasks": True, "auth": True}
+    )
+    assert done.notes == ["database is true now; it was false.", "tasks is true now."]
+    assert done.answers == {"database": True, "tasks": True, "auth": True}
+
+
 @pytest.mark.parametrize(("answer", "value"), [("yes", True), ("TRUE", True), ("0", False), ("Off", False)])
 def test_true_and_false_have_many_names(answer: str, value: bool) -> None:
     assert parsed({"database": answer}, QUESTIONS) == {"database": value}

@@ -26,6 +26,9 @@ def test_the_questions_are_few() -> None:
         "owner",
         "ci",
         "repository_url",
+        "database",
+        "tasks",
+        "auth",
     ]
 
 
@@ -64,7 +67,7 @@ def ask(tmp_path: Path, typed: str) -> Done:
 
 
 def test_asked_by_hand(tmp_path: Path) -> None:
-    done = ask(tmp_path, 'Pay API\n\n\nPays & "collects" {{ money }}.\nacme\n2\n\n')
+    done = ask(tmp_path, 'Pay API\n\n\nPays & "collects" {{ money }}.\nacme\n2\n\ny\nn\n\n')
     assert done.returncode == 0, done.stderr
     for prompt in DECLARED["__prompts__"].values():
         sentence = prompt if isinstance(prompt, str) else prompt["__prompt__"]
@@ -78,12 +81,15 @@ def test_asked_by_hand(tmp_path: Path) -> None:
         "owner": "acme",
         "ci": "github",
         "repository_url": "https://github.com/acme/pay-api",
+        "database": True,
+        "tasks": False,
+        "auth": False,
     }
 
 
 @pytest.mark.parametrize("name", ["<< 7 * 7 >>", "../evil", "日本"])
 def test_a_bad_answer_typed_by_hand_leaves_nothing(name: str, tmp_path: Path) -> None:
-    done = ask(tmp_path, f"My Service\n{name}\n\n\n\n\n\n")
+    done = ask(tmp_path, f"My Service\n{name}\n\n\n\n\n\n\n\n\n")
     assert done.returncode == 2
     assert "project_slug = " in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

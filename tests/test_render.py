@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from jinja2.ext import Extension
 
 from conftest import commit, git
 from histories import History, render, rolled_up, team_s, write
+from trees import tree
 from twelvefold import render as rendering
 from twelvefold import template as templates
 from twelvefold.render import UNUSED, Checkout, keeping_checkouts, replacements
@@ -41,6 +43,10 @@ def parameters(function: Callable[..., Any]) -> list[str]:
     return [name for name in inspect.signature(function).parameters if name != "self"]
 
 
+def replacement(name: str, checkout: Checkout) -> Any:
+    return next(value for _, each, value in replacements(checkout) if each == name)
+
+
 def test_each_replacement_is_called_in_a_rollup(
     history: History, service: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,9 +70,14 @@ def test_each_replacement_is_called_in_a_rollup(
 
 
 def test_what_is_replaced_takes_what_it_took() -> None:
+    import cookiecutter.generate as generate
     import cookiecutter.hooks as hooks
+    from scaraplate.rollup import apply_generated_project
     from scaraplate.template import get_template_meta_from_git
 
+    meta = ["template_meta", "scaraplate_yaml_strategies"]
+    assert parameters(apply_generated_project) == ["generated_path", "target_path", *meta]
+    assert parameters(generate.is_binary)[0] == "filename"
     assert parameters(hooks.run_script) == ["script_path", "cwd"]
     assert parameters(get_template_meta_from_git) == ["template_path", "git_remote_type"]
     assert parameters(Environment.compile) == ["source", "name", "filename", "raw", "defer_init"]
@@ -83,8 +94,6 @@ def test_nothing_stays_replaced(history: History, service: Path) -> None:
 
 
 def test_the_template_s_metadata_is_what_scaraplate_finds_itself(history: History, tmp_path: Path) -> None:
-    import importlib
-
     from scaraplate.template import get_template_meta_from_git
 
     from twelvefold.git_remote import TemplateRemote
@@ -93,14 +102,52 @@ def test_the_template_s_metadata_is_what_scaraplate_finds_itself(history: Histor
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(history.repository), str(clone))
     git(clone, "checkout", "--quiet", "--detach", "0.1.0")
-    known = next(
-        value
-        for owner, _, value in replacements(Checkout(template, clone))
-        if owner is importlib.import_module("scaraplate.rollup")
-    )
-    assert callable(known)
+    known = replacement("get_template_meta_from_git", Checkout(template, clone))
     theirs = get_template_meta_from_git(clone, git_remote_type=TemplateRemote)
     assert known(clone, git_remote_type=TemplateRemote) == theirs
+
+
+@pytest.mark.parametrize("link", ["", "seeds/link.py"])
+def test_what_is_moved_is_as_scaraplate_writes_it(link: str, history: History, tmp_path: Path) -> None:
+    """Files of all owners, there and not there before, executable and not; and a link, which scaraplate reads."""
+    from scaraplate.config import ScaraplateYamlStrategies, StrategyNode
+    from scaraplate.rollup import apply_generated_project
+    from scaraplate.strategies import IfMissing, Overwrite, SortedUniqueLines
+
+    overwrite, if_missing, merged = (StrategyNode(each, {}) for each in (Overwrite, IfMissing, SortedUniqueLines))
+    nodes = {"owned/*": overwrite, "owned/[x].py": if_missing, "seeds/*": if_missing, "merged/*": merged}
+    template = templates.find(str(history.repository), "0.1.0")
+    moving = replacement("apply_generated_project", Checkout(template, tmp_path))
+    for name, apply in {"plain": apply_generated_project, "quick": moving}.items():
+        generated, target = tmp_path / name / "generated", tmp_path / name / "target"
+        for path in ("owned/deep/a b.py", "owned/x.py", "owned/old.py", "seeds/old.py", "merged/m", "no rule"):
+            write(generated, path, f"new {path}\n")
+        (generated / "owned/deep/a b.py").chmod(0o755)
+        if link:
+            (generated / link).symlink_to(generated / "owned/x.py")
+        for path in ("owned/old.py", "seeds/old.py", "merged/m"):
+            write(target, path, "old\n")
+        apply(generated, target, template_meta=None, scaraplate_yaml_strategies=ScaraplateYamlStrategies(merged, nodes))
+    assert tree(tmp_path / "quick/target") == tree(tmp_path / "plain/target")
+    assert not [path for path in (tmp_path / "quick/target").rglob("*") if path.is_symlink()]
+    left = set(tree(tmp_path / "quick/generated"))
+    assert ("owned/x.py" in left, "owned/old.py" in left) == (bool(link), True)
+
+
+def test_modules_of_a_template_are_imported_once_a_checkout(history: History, tmp_path: Path) -> None:
+    from importlib import import_module
+
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        write(folder, "helper_of_template.py", f"WHERE = {folder.name!r}\n")
+    kept: dict[str, ModuleType] = {}
+    found = []
+    for folder, modules in ((folders[0], kept), (folders[1], {}), (folders[0], kept)):
+        with rendering.imports_apart(folder, modules):
+            found.append(import_module("helper_of_template"))
+        assert "helper_of_template" not in sys.modules
+    assert [module.WHERE for module in found] == ["one", "other", "one"]
+    assert found[0] is found[2]
 
 
 def test_a_kept_checkout_serves_each_version_its_own(history: History, service: Path, tmp_path: Path) -> None:
@@ -143,7 +190,7 @@ def test_a_text_without_a_tag_is_rendered_as_jinja_does(
     source: str, options: dict[str, Any], history: History, tmp_path: Path
 ) -> None:
     checkout = Checkout(templates.find(str(history.repository), "0.1.0"), tmp_path)
-    from_string: Any = next(value for _, name, value in replacements(checkout) if name == "from_string")
+    from_string = replacement("from_string", checkout)
     starts = {"variable_start_string": "<<", "block_start_string": "<%", "comment_start_string": "<#"}
     ends = {"variable_end_string": ">>", "block_end_string": "%>", "comment_end_string": "#>"}
     environment: Any = Environment(**starts, **ends, **options)  # type: ignore[arg-type]  # noqa: S701
@@ -173,7 +220,7 @@ def test_the_scratch_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.
 
 def test_rules_that_a_hook_changes_are_the_next_service_s_own(history: History, tmp_path: Path) -> None:
     checkout = Checkout(templates.find(str(history.repository), "0.1.0"), tmp_path)
-    load: Any = next(value for _, name, value in replacements(checkout) if name == "safe_load")
+    load = replacement("safe_load", checkout)
     load("a: [1]")["a"].append(2)
     assert load("a: [1]") == {"a": [1]}
     with (history.repository / "scaraplate.yaml").open() as file:
@@ -216,4 +263,4 @@ def test_where_there_is_nothing_to_do_nothing_that_renders_is_imported(
     fresh = render(history, "0.1.0", tmp_path)
     found = imported(command, fresh, "--template", history.repository)
     assert "twelvefold.plan" in found
-    assert not found & {"cookiecutter", "filelock", "jinja2", "scaraplate"}
+    assert not found & {"cookiecutter", "filelock", "jinja2", "packaging.requirements", "scaraplate", "tree_sitter"}

@@ -46,11 +46,12 @@ def test_a_path_without_a_rule_would_be_left_to_the_team(rendered: Render) -> No
 @pytest.mark.parametrize("answers", combinations(), ids=label)
 def test_the_manifest_names_the_owner_that_the_rule_gives(answers: dict[str, str | bool], rendered: Render) -> None:
     service = rendered(**answers)
+    rules = rules_of(service)
     words = {"Overwrite": "owned", "IfMissing": "seeded", "Merged": "merged"}
     manifest = json.loads((service / ".twelvefold/manifest.json").read_text(encoding="utf-8"))
     assert {path for path in tree(service) if not path.startswith(".twelvefold/")} == set(manifest)
     for path, entry in manifest.items():
-        assert entry["owner"] == words[get_strategy(rules_of(service), Path(path)).strategy.__name__], path
+        assert entry["owner"] == words[get_strategy(rules, Path(path)).strategy.__name__], path
 
 
 def test_what_merges_is_ours(rendered: Render) -> None:

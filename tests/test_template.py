@@ -6,7 +6,7 @@ import pytest
 
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.git import git
-from twelvefold.template import NoReleaseError, find, installable
+from twelvefold.template import NoReleaseError, Template, find, finding_once, installable
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,25 @@ def test_a_url_out_of_a_service_is_never_an_option_of_git_s(
     with pytest.raises((RefusedError, FailedError)):
         find(url, None)
     assert not list(tmp_path.rglob("executed"))
+
+
+def test_what_is_looked_up_once_is_looked_up_anew_afterwards(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "cookiecutter.json").write_text("{}")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "Begin")
+    git(tmp_path, "tag", "0.1.0")
+
+    def looked_up() -> tuple[Template, bool]:
+        found = find(str(tmp_path), None)
+        return found, found.has_changes()
+
+    with finding_once():
+        before = looked_up()
+        git(tmp_path, "tag", "0.2.0")
+        (tmp_path / "cookiecutter.json").write_text("{ }")
+        with finding_once():
+            assert looked_up() == before
+        assert looked_up() == before
+    assert (before[0].ref, before[1]) == ("0.1.0", False)
+    assert (looked_up()[0].ref, looked_up()[1]) == ("0.2.0", True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ import twelvefold_answers
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import Environment
-from twelvefold_answers import CAME_OR_WENT, STANDARD_LIBRARY, BadAnswersError, markdown, problems, quoted
+from twelvefold_answers import CAME_OR_WENT, STANDARD_LIBRARY, BadAnswersError, markdown, problems, quoted, weekly
 
 from commands import run, succeed
 from environments import TEMPLATE, interpreter, render
 
-GOOD = {
+GOOD: dict[str, str | bool] = {
     "project_name": "My Service",
     "project_slug": "my-service",
     "package_name": "my_service",
@@ -25,6 +26,9 @@ GOOD = {
     "owner": "acme/payments",
     "ci": "gitlab",
     "repository_url": "https://gitlab.example.com:8443/acme/payments/my-service",
+    "database": False,
+    "tasks": True,
+    "auth": True,
 }
 REFUSED = [
     ("project_slug", "My-Service", "type my-service"),
@@ -83,7 +87,10 @@ REFUSED = [
     ("repository_url", "https://gitlab.com/../it", "type the address"),
     ("repository_url", 'https://gitlab.com/"/it', "type the address"),
     ("repository_url", "javascript:alert(1)", "type the address"),
-    ("ci", "jenkins", "type gitlab or github"),
+    ("ci", "travis", "type gitlab, github or jenkins"),
+    ("database", "yes", "type true or false"),
+    ("tasks", None, "type true or false"),
+    ("auth", 1, "type true or false"),
 ]
 
 
@@ -183,3 +190,14 @@ def test_the_command_line_refuses_with_exit_code_2_and_no_traceback(tmp_path: Pa
     assert 'package_name = "class"' in done.stderr
     assert list(tmp_path.iterdir()) == []
     assert not (tmp_path.parent / "x").exists()
+
+
+def test_a_week_is_spread_over_services_and_the_same_each_time() -> None:
+    times = [weekly(f"service-{number}") for number in range(10_000)]
+    assert weekly("service-1") == times[1]
+    fields = [time.split(" ") for time in times]
+    assert {(of_month, month) for _, _, of_month, month, _ in fields} == {("*", "*")}
+    assert {int(minute) for minute, *_ in fields} == set(range(1, 60))
+    hours = Counter((day, hour) for _, hour, _, _, day in fields)
+    assert len(hours) == 7 * 24
+    assert max(hours.values()) < 100  # 60 of 10,000 on average

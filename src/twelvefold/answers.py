@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,14 @@ class Migrated:
     notes: list[str]
 
 
-def migrated(answers: Answers, questions: Mapping[str, Any], migrations: Migrations) -> Migrated:
-    """Rename, map and drop stored answers, until the template's questions take them; what lacks gets its default."""
+def migrated(
+    answers: Answers, questions: Mapping[str, Any], migrations: Migrations, given: Answers | None = None
+) -> Migrated:
+    """Rename, map and drop stored answers, until the template's questions take them; what lacks gets its default.
+
+    :param given: the answers that the user gives now, as `parsed` returns them.
+    """
+    given = given or {}
     asked = {question: choices for question, choices in questions.items() if not question.startswith("_")}
     result: dict[str, str | bool] = {}
     notes = []
@@ -37,12 +44,22 @@ def migrated(answers: Answers, questions: Mapping[str, Any], migrations: Migrati
             continue
         result[question], note = _taken(question, answer, asked[question], migrations.choices.get(question, {}))
         notes += [note] if note else []
-    notes += [
-        f"The template asks {question} now; it takes the default. For another: --answer {question}=..."
-        for question in asked
-        if question not in result
-    ]
-    return Migrated(result, notes)
+    for question, default in asked.items():
+        if question not in result and question not in given:
+            notes.append(
+                f"The template asks {question} now; {_defaulted(default)}. For another: --answer {question}=..."
+            )
+        elif question in given and given[question] != result.get(question):
+            before = f"; it was {_shown(result[question])}" if question in result else ""
+            notes.append(f"{question} is {_shown(given[question])} now{before}.")
+    return Migrated({**result, **given}, notes)
+
+
+def _defaulted(default: Any) -> str:
+    """What happens to a question that nobody answers, given its default in cookiecutter.json."""
+    first = default[0] if isinstance(default, list) else default
+    is_literal = isinstance(first, bool) or not re.search(r"<<|<%", str(first))
+    return f"it takes the default, {_shown(first)}" if is_literal and first != "" else "it takes the default"
 
 
 def _taken(question: str, answer: str | bool, default: Any, moved: Mapping[str, str]) -> tuple[str | bool, str]:

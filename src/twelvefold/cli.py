@@ -143,6 +143,130 @@ def trust(url: str) -> None:
     click.echo(f"Trusted. To take it back, remove its line in {template.trusted_file()}")
 
 
+@main.command()
+@SERVICE
+@TEMPLATE
+@version_options
+@click.option("--branch", metavar="NAME", default="twelvefold/update", show_default=True, help="Of the request.")
+@click.option(
+    "--forge",
+    type=click.Choice(["gitlab", "gitlab-push", "github", "git"]),
+    help="Where; as the pipeline says if not given. gitlab-push needs no API.",
+)
+@click.option("--forge-url", metavar="URL", help="Of the instance; as the pipeline says if not given.")
+@click.option("--token", metavar="VARIABLE", help="The variable that holds the token: TWELVEFOLD_TOKEN, GITHUB_TOKEN.")
+@click.option("--check", is_flag=True, help="Only say whether there is something to propose.")
+@click.option("--heal", is_flag=True, help="Yes, edits in what the template owns are to go: no exit code 2 for them.")
+@click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600, help="Seconds that it may take.")
+@REPORTS
+def propose(service: Path, **options: Any) -> None:
+    """Propose the update of SERVICE to the repository that it is a clone of: a branch, and a request.
+
+    For a service's own pipeline. The clone stays as it is.
+    """
+    with needing_the_extra():
+        from twelvefold.fleet.pull import run_propose
+
+    sys.exit(run_propose(service, options))
+
+
+@main.group()
+def fleet() -> None:
+    """Keep all services of an organisation in step: fleet.toml says which."""
+
+
+FLEET = click.option(
+    "--fleet", "file", type=click.Path(path_type=Path), default=Path("fleet.toml"), metavar="FILE", show_default=True
+)
+STATE = click.option(
+    "--state", type=click.Path(path_type=Path), metavar="FOLDER", help="Where results and clones are kept: .fleet/."
+)
+ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only services of such names.")
+
+
+@fleet.command("rollup")
+@FLEET
+@STATE
+@ONLY
+@click.option("--ref", metavar="REF", help="A tag, branch or commit of the template.")
+@click.option("--check", is_flag=True, help="Only say which services would change.")
+@click.option("--wave", metavar="NAME", help="Only this wave.")
+@click.option("--shard", metavar="I/N", help="Only the I-th of N parts: one a machine.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, help="Processes.")
+@click.option("--only-failed", is_flag=True, help="Only what failed the last time.")
+@click.option("--resume", is_flag=True, help="Go on with the run that was interrupted, as it was begun.")
+@click.option("--max-failures", type=click.FloatRange(0, 1), metavar="SHARE", help="The share of a wave that may fail.")
+@click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
+def fleet_rollup(**options: Any) -> None:
+    """Propose the update to every service: a branch, and a request that describes it."""
+    with needing_the_extra():
+        from twelvefold.fleet.commands import run_rollup
+
+    sys.exit(run_rollup(options))
+
+
+@fleet.command("run")
+@FLEET
+@STATE
+@ONLY
+@click.option("--branch", metavar="NAME", required=True, help="The branch for what it changes.")
+@click.option("--title", metavar="TEXT", help="Of the commit and of the request.")
+@click.option("--check", is_flag=True, help="Only say where it would change something.")
+@click.option("--wave", metavar="NAME", help="Only this wave.")
+@click.option("--shard", metavar="I/N", help="Only the I-th of N parts: one a machine.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, help="Processes.")
+@click.option("--max-failures", type=click.FloatRange(0, 1), metavar="SHARE", help="The share of a wave that may fail.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def fleet_run(**options: Any) -> None:
+    """Run COMMAND in every repository, and propose what it changed: twelvefold fleet run --branch NAME -- COMMAND."""
+    with needing_the_extra():
+        from twelvefold.fleet.commands import run_command
+
+    sys.exit(run_command(options))
+
+
+@fleet.command("status")
+@FLEET
+@STATE
+@ONLY
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def fleet_status(**options: Any) -> None:
+    """Say where every service stands, as the last run found it."""
+    with needing_the_extra():
+        from twelvefold.fleet.commands import run_status
+
+    sys.exit(run_status(options))
+
+
+@fleet.command("report")
+@FLEET
+@STATE
+@ONLY
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("fleet.html"), metavar="FILE", show_default=True
+)
+@click.option("--title", metavar="TEXT", default="The fleet", show_default=True, help="Of the page.")
+def fleet_report(**options: Any) -> None:
+    """Write the fleet's page: one HTML file that shows where every service stands."""
+    with needing_the_extra():
+        from twelvefold.fleet.commands import run_report
+
+    sys.exit(run_report(options))
+
+
+@contextmanager
+def needing_the_extra() -> Iterator[None]:
+    """Say what to install if what only the fleet needs is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RefusedError(
+            f"{error.name} is not installed: the fleet needs the extra. Run: uvx --from 'twelvefold[fleet] @ git+URL' "
+            "twelvefold fleet"
+        ) from error
+
+
 def answers_of(given: tuple[str, ...]) -> dict[str, str]:
     """Split `question=answer`. Raises RefusedError if there is no `=`."""
     pairs = [one.partition("=") for one in given]

@@ -14,6 +14,7 @@ import click
 from twelvefold import report as reports
 from twelvefold import rollup as engine
 from twelvefold import transaction
+from twelvefold.changelog import between
 from twelvefold.cli import answers_of, exit_code, show, unread
 from twelvefold.decisions import Decision
 from twelvefold.errors import FailedError, RefusedError
@@ -186,16 +187,19 @@ def refuse_unknown_report(options: Mapping[str, Any]) -> None:
 
 def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
     """The report of a rollup."""
+    old = rollup.service.stamp.get("version", "an unknown version") if rollup.service.stamp else ""
+    is_other = not rollup.plan.is_empty and old not in {"", rollup.version}
     return Report(
         service=str(rollup.service.answers.get("project_slug") or rollup.service.root.name),
         template=rollup.template.url,
-        old=rollup.service.stamp.get("version", "an unknown version") if rollup.service.stamp else "",
+        old=old,
         new=rollup.version,
         commit=rollup.template.commit,
         changes=rollup.plan.changes,
         decisions=rollup.plan.decisions,
         notes=rollup.plan.notes,
         was_applied=was_applied,
+        changelog=between(rollup.template.changelog(), old, rollup.version) if is_other else "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
 from twelvefold import latch
 from twelvefold.errors import RefusedError
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE
+from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
 from twelvefold.template import refuse_old_engine
 
 RESTORE = "Restore it from git: git checkout --"
@@ -125,20 +126,24 @@ def refuse_other_places(service: Path, manifest: dict[str, Any]) -> None:
         if not isinstance(entry, dict):
             raise RefusedError(f"{service / MANIFEST} holds no entry for {name}. {RESTORE} {MANIFEST}")
         written += [name, str(APPLIED / name)] if entry.get("owner") == "merged" else [name]
-    for folder in sorted({folder for name in written for folder in Path(name).parents[:-1]}):
-        _refuse_other_kind(service / folder, Path.is_dir, "a folder")
+    for folder in sorted({folder for name in written for folder in folders_above(name)}):
+        _refuse_other_kind(service, folder, stat.S_ISDIR, "a folder")
     for name in written:
-        _refuse_other_kind(service / name, Path.is_file, "a file")
+        _refuse_other_kind(service, name, stat.S_ISREG, "a file")
 
 
-def _refuse_other_kind(path: Path, is_right: Callable[[Path], bool], kind: str) -> None:
+def _refuse_other_kind(service: Path, name: str, is_right: Callable[[int], bool], kind: str) -> None:
+    path = f"{service}/{name}"
     try:
-        if path.is_symlink():
-            raise RefusedError(f"{path} is a symbolic link, which an update would follow. Put {kind} there.")
-        if path.exists() and not is_right(path):
-            raise RefusedError(f"{path} is not {kind}, as it is in the template. Move it away.")
-    except OSError as error:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
         raise RefusedError(f"{path} cannot be looked at: {error}.") from error
+    if stat.S_ISLNK(mode):
+        raise RefusedError(f"{path} is a symbolic link, which an update would follow. Put {kind} there.")
+    if not is_right(mode):
+        raise RefusedError(f"{path} is not {kind}, as it is in the template. Move it away.")
 
 
 def refuse_another_package(answers: dict[str, str | bool], manifest: dict[str, Any]) -> None:

@@ -50,7 +50,6 @@ class Migrations:
         """Old path → new path, with the answers filled in, chains followed."""
         if not self.paths:
             return {}
-        from jinja2 import TemplateError
         from jinja2.sandbox import SandboxedEnvironment
 
         jinja = SandboxedEnvironment()  # as scaraplate renders the patterns
@@ -59,7 +58,7 @@ class Migrations:
                 jinja.from_string(old).render(cookiecutter=answers): jinja.from_string(new).render(cookiecutter=answers)
                 for old, new in self.paths.items()
             }
-        except TemplateError as error:
+        except Exception as error:  # an expression raises what it likes
             raise RefusedError(f"scaraplate.yaml: migrations: a path cannot be rendered: {error}.") from error
         for path in (*paths, *paths.values()):
             refuse_outside(path)

@@ -9,13 +9,15 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Entry, File, Repository, Service
+from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Entry, File, Repository, Service, folders_above
 from twelvefold.transaction import Change
+
+READERS: Mapping[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class _Planning:
 
     def refuse_obstacles(self, path: str, gone: Collection[str]) -> None:
         root = self.service.root
-        for folder in map(str, PurePosixPath(path).parents[:-1]):
+        for folder in folders_above(path):
             if folder not in gone and (root / folder).is_file():
                 raise RefusedError(
                     f"{folder} is a file, and a folder in the template. Move it away: git mv {folder} ..."
@@ -189,14 +191,22 @@ def refuse_what_git_lacks(changes: Iterable[Change], repository: Repository) -> 
 
 def refuse_broken(changes: Iterable[Change]) -> None:
     """Raise FailedError if a file that would be written does not parse, whatever the reason."""
-    read: dict[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
     for change in changes:
-        reader = read.get(PurePosixPath(change.path).suffix)
-        if reader and change.after:
-            try:
-                reader(change.after.content.decode("utf-8-sig"))
-            except (ValueError, SyntaxError) as error:
-                raise FailedError(f"{change.path} would not parse ({error}); nothing was changed.") from error
+        problem = change.after and broken(PurePosixPath(change.path).suffix, change.after.content)
+        if problem:
+            raise FailedError(f"{change.path} would not parse ({problem}); nothing was changed.")
+
+
+@lru_cache(maxsize=512)
+def broken(suffix: str, content: bytes) -> str:
+    """Why a file does not parse, "" if it does: the template's own is the same in every service of a fleet."""
+    if suffix not in READERS:
+        return ""
+    try:
+        READERS[suffix](content.decode("utf-8-sig"))
+    except (ValueError, SyntaxError) as error:
+        return str(error)
+    return ""
 
 
 def patch(path: str, before: File | None, after: File | None) -> str:

@@ -7,16 +7,19 @@ tests/test_render.py notices when a new release of theirs no longer asks for wha
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import importlib
 import io
 import json
 import os
 import pickle
+import re
 import runpy
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -29,26 +32,31 @@ from jinja2.ext import Extension
 from twelvefold.decisions import collected
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import Render
-from twelvefold.service import ANSWERS, APPLIED, File, Service
+from twelvefold.service import ANSWERS, APPLIED, Service, opened
 from twelvefold.template import SAFE_LOADER, Template, finding_once
 
 if TYPE_CHECKING:
     from scaraplate.template import TemplateMeta
 
-# Imported by scaraplate and cookiecutter, slow, and called by nothing that a rollup needs.
-UNUSED = ("arrow", "pkg_resources", "requests")
+# Imported by scaraplate and cookiecutter, slow, and called by nothing that each rollup needs.
+UNUSED = ("arrow", "packaging.requirements", "pkg_resources", "requests")
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of a random name is made there
 ROOM = 32 * 1024 * 1024  # bytes: ten times what a render of this template takes
 
 
 @dataclass(slots=True)
 class Checkout:
-    """A template's files in a folder, what Jinja made of them, and pickles of what YAML did."""
+    """A template's files in a folder, and what was found out about them.
+
+    That is what Jinja made of them, pickles of what YAML did, its own modules, and which files are binary.
+    """
 
     template: Template
     folder: Path
     compiled: dict[tuple[object, ...], CodeType] = field(default_factory=dict)
     parsed: dict[str, bytes] = field(default_factory=dict)
+    modules: dict[str, ModuleType] = field(default_factory=dict)
+    binary: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -99,8 +107,7 @@ def render(
         _write(scratch / ANSWERS, json.dumps(dict(answers), ensure_ascii=False).encode())
         _copy(service, shared, scratch)
         _run_scaraplate(_checkouts.of(template), scratch)
-        paths = [path.relative_to(scratch).as_posix() for path in scratch.rglob("*") if path.is_file()]
-        files = {path: _file(scratch / path) for path in sorted(paths)}
+        files = {name: opened(path) for path, name in sorted(_files(scratch))}
         return Render(files, Service.open(scratch), list(decisions))
 
 
@@ -120,10 +127,6 @@ def _memory_disk() -> str | None:
         return None
     disk = os.statvfs(SHARED_MEMORY)
     return SHARED_MEMORY if disk.f_bavail * disk.f_frsize >= ROOM else None
-
-
-def _file(path: Path) -> File:
-    return File(path.read_bytes(), bool(path.stat().st_mode & 0o100))
 
 
 def _copy(service: Service, shared: Mapping[str, str], scratch: Path) -> None:
@@ -166,7 +169,7 @@ def _unusable(error: Exception) -> RefusedError:
 @contextlib.contextmanager
 def quick(checkout: Checkout) -> Iterator[None]:
     """Inside, scaraplate and cookiecutter render `checkout` in this process, and do nothing twice."""
-    with imports_apart(checkout.folder), contextlib.ExitStack() as stack:
+    with imports_apart(checkout.folder, checkout.modules), contextlib.ExitStack() as stack:
         for owner, name, value in replacements(checkout):
             stack.enter_context(_replaced(owner, name, value))
         # The post_gen hook would read the whole template for it.
@@ -177,12 +180,15 @@ def quick(checkout: Checkout) -> Iterator[None]:
 
 def replacements(checkout: Checkout) -> list[tuple[object, str, object]]:
     """What is replaced while scaraplate runs: triples of a module or class, a name in it, and the replacement."""
+    generate = importlib.import_module("cookiecutter.generate")
     hooks = importlib.import_module("cookiecutter.hooks")
     scaraplate = importlib.import_module("scaraplate.rollup")
     return [
+        (generate, "is_binary", _looking(checkout)),
         (hooks, "run_script", _run_hook),
         (Environment, "compile", _compiling(checkout)),
         (Environment, "from_string", _from_string()),
+        (scaraplate, "apply_generated_project", _moving()),
         (scaraplate, "get_template_meta_from_git", _knowing(checkout.template)),
         (yaml, "safe_load", _loading(checkout)),
     ]
@@ -198,6 +204,18 @@ def _run_hook(script: str, cwd: Path | str = ".") -> None:
     except SystemExit as error:
         if error.code not in {None, 0}:
             raise FailedHookException(str(error.code)) from error
+
+
+def _looking(checkout: Checkout) -> Callable[[str], bool]:
+    """binaryornot's is_binary, which remembers: cookiecutter asks it of the same files for each service."""
+    from cookiecutter.generate import is_binary
+
+    def looked(filename: str) -> bool:
+        if filename not in checkout.binary:
+            checkout.binary[filename] = is_binary(filename)
+        return checkout.binary[filename]
+
+    return looked
 
 
 def _compiling(checkout: Checkout) -> Callable[..., Any]:
@@ -269,6 +287,49 @@ def _knowing(template: Template) -> Callable[..., TemplateMeta]:
     return meta
 
 
+def _moving() -> Callable[..., None]:
+    """scaraplate's apply_generated_project, which moves what it would read, hand to a strategy, and write as it is."""
+    from scaraplate.rollup import apply_generated_project
+    from scaraplate.strategies import IfMissing, Overwrite
+
+    def applied(generated_path: Path, target_path: Path, *, scaraplate_yaml_strategies: Any, **options: Any) -> None:
+        nodes = sorted(scaraplate_yaml_strategies.strategies_mapping.items())
+        patterns = [(_matching(pattern), node.strategy) for pattern, node in nodes]
+        default = scaraplate_yaml_strategies.default_strategy.strategy
+        files = _files(generated_path)
+        has_links = any(os.path.islink(path) for path, _ in files)  # noqa: PTH114 - to what would have moved, perhaps
+        for path, name in [] if has_links else files:
+            strategy = next((each for matches, each in patterns if matches(name)), default)
+            if strategy in {IfMissing, Overwrite}:
+                _move(path, f"{target_path}/{name}")
+        apply_generated_project(
+            generated_path, target_path, scaraplate_yaml_strategies=scaraplate_yaml_strategies, **options
+        )
+
+    return applied
+
+
+def _move(path: str, target: str) -> None:
+    """Move a file to where there is none; texts, because it is asked of each file."""
+    if not os.path.lexists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+        os.rename(path, target)  # noqa: PTH104
+
+
+@lru_cache(maxsize=1024)
+def _matching(pattern: str) -> Callable[[str], object]:
+    """What says whether a path fits the pattern, as fnmatch does."""
+    return re.compile(fnmatch.translate(pattern)).match
+
+
+def _files(folder: Path) -> list[tuple[str, str]]:
+    """Each file below `folder`: where it is, and its name from there."""
+    found = []
+    for root, _, names in os.walk(folder):
+        found += [(f"{root}/{name}", f"{root}/{name}".removeprefix(f"{folder}/")) for name in names]
+    return found
+
+
 def _loading(checkout: Checkout) -> Callable[[Any], Any]:
     """PyYAML's safe_load, by its parser in C where there is one, which remembers: the rules are read three times."""
 
@@ -282,17 +343,21 @@ def _loading(checkout: Checkout) -> Callable[[Any], Any]:
 
 
 @contextlib.contextmanager
-def imports_apart(template: Path) -> Iterator[None]:
-    """Import the modules that lie in `template` anew: another version of it has others of the same names."""
+def imports_apart(template: Path, modules: dict[str, ModuleType] | None = None) -> Iterator[None]:
+    """Import the modules that lie in `template` anew: another version of it has others of the same names.
+
+    `modules` are those that an earlier call imported from there, and takes those that this one does.
+    """
+    modules = {} if modules is None else modules
     path, names = sys.path.copy(), [file.stem for file in template.glob("*.py")]
     others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.modules.update(modules)
     sys.path.insert(0, str(template))
     try:
         yield
     finally:
         sys.path[:] = path
-        for name in names:
-            sys.modules.pop(name, None)
+        modules.update({name: sys.modules.pop(name) for name in names if name in sys.modules})
         sys.modules.update(others)
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from twelvefold.changelog import below
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import File, is_memory
@@ -32,6 +33,8 @@ class Report:
     decisions: Sequence[Decision]
     notes: Sequence[str]
     was_applied: bool
+    changelog: str = ""
+    """What the template's changelog says of the versions since `old`, as Markdown."""
 
     @property
     def open(self) -> list[Decision]:
@@ -96,6 +99,7 @@ def as_json(report: Report) -> str:
             "files": {path: word for word, path in report.files()},
             "decisions": [{**decision.as_data(), "sentence": decision.sentence} for decision in report.decisions],
             "notes": list(report.notes),
+            "changelog": report.changelog,
         },
         indent=2,
         ensure_ascii=False,
@@ -111,10 +115,16 @@ def as_markdown(report: Report) -> str:
         parts.append("## Decided by the rules\n\n" + "\n".join(_item(decision) for decision in report.settled))
     if report.notes:
         parts.append("## Questions\n\n" + "\n".join(f"- {_escaped(note)}" for note in report.notes))
+    if report.changelog:
+        parts.append(_folded("What is new in the template", below(report.changelog, 1)))
     if report.files():
         rows = "\n".join(f"- {word} {_code(path)}" for word, path in report.files())
-        parts.append(f"<details><summary>{_many(len(report.files()), 'file')}</summary>\n\n{rows}\n\n</details>")
+        parts.append(_folded(_many(len(report.files()), "file"), rows))
     return "\n\n".join(parts) + "\n"
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 def _intro(report: Report) -> str:
@@ -187,7 +197,8 @@ def as_memo(report: Report) -> dict[str, Any]:
     """The report as the journal of an update keeps it: it knows which files change, not what is in them."""
     changes = [(one.path, one.before is not None, one.after is not None) for one in report.changes]
     decisions = [asdict(decision) for decision in report.decisions]
-    plain = {name: getattr(report, name) for name in ("service", "template", "old", "new", "commit", "was_applied")}
+    names = ("service", "template", "old", "new", "commit", "was_applied", "changelog")
+    plain = {name: getattr(report, name) for name in names}
     return {**plain, "notes": list(report.notes), "changes": changes, "decisions": decisions}
 
 

@@ -15,7 +15,7 @@ from twelvefold import template as templates
 from twelvefold.answers import Migrated, migrated, parsed
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
-from twelvefold.git import GitError, git, without_credentials
+from twelvefold.git import GitError, git, time_left, without_credentials
 from twelvefold.ownership import Migrations, merged_files
 from twelvefold.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.service import File, Repository, Service
@@ -60,8 +60,8 @@ def prepare(request: Request, repository: Repository | None = None) -> Rollup:
         refuse_downgrade(service.stamp.get("version"), version, template)
     rules = template.rules()
     questions = template.questions()
-    answers = migrated(service.answers, questions, Migrations.load(rules))
-    answers.answers.update(parsed(request.answers, questions))
+    given = parsed(request.answers, questions)
+    answers = migrated(service.answers, questions, Migrations.load(rules), given)
     planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
@@ -79,10 +79,15 @@ def uncommitted(template: Template) -> list[str]:
 
 def find_template(service: Service, request: Request) -> Template:
     """The template that the request or else the memory names, at the ref, else at its newest release."""
-    url = request.template or service.stamp.get("url")
+    return templates.find(template_url(service, request.template), request.ref)
+
+
+def template_url(service: Service, named: str | None) -> str:
+    """The template's URL: `named`, or else what the memory says. Raises RefusedError if neither does."""
+    url = named or service.stamp.get("url")
     if not url:
         raise RefusedError("The memory does not say which template this is of. Name it: --template URL")
-    return templates.find(url, request.ref)
+    return url
 
 
 def refuse_downgrade(mine: str | None, theirs: str, template: Template) -> None:
@@ -211,7 +216,15 @@ def lock_dependencies(service: Path) -> Decision | None:
     uv = shutil.which("uv") or str(service / ".tools/bin/uv")
     try:
         done = subprocess.run(  # noqa: S603 - the user's uv
-            [uv, "lock", "--quiet", "--project", service], capture_output=True, text=True, check=False
+            [uv, "lock", "--quiet", "--project", service],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=time_left(),
+        )
+    except subprocess.TimeoutExpired:
+        return Decision(
+            Outcome.FAILED, "uv.lock", note="could not be made new in the time that there was. Run: make uv.lock"
         )
     except OSError:
         return Decision(Outcome.FAILED, "uv.lock", note="was not made new, because uv is not here. Run: make uv.lock")
@@ -250,15 +263,20 @@ def continue_on(repository: Repository, branch: str) -> None:
 
     Raises RefusedError if that is no name for a branch, or if there are changes that are not committed.
     """
-    try:
-        is_name = branch != "@" and git(repository.service, "check-ref-format", "--branch", branch) == branch
-    except GitError:
-        is_name = False
-    if not is_name:
-        raise RefusedError(f"{branch!r} is no name for a branch. Type another, such as twelvefold/update")
+    refuse_no_branch(branch, repository.service)
     if has_branch(repository, branch) and git(repository.service, "branch", "--show-current") != branch:
         repository.refuse_changes()
         switch(repository, branch)
+
+
+def refuse_no_branch(name: str, folder: Path) -> None:
+    """Raise RefusedError if git, run in `folder`, would not take the name of a branch, or takes it for another's."""
+    try:
+        is_name = name != "@" and git(folder, "check-ref-format", "--branch", name) == name
+    except GitError:
+        is_name = False
+    if not is_name:
+        raise RefusedError(f"{name!r} is no name for a branch. Type another, such as twelvefold/update")
 
 
 def has_branch(repository: Repository, branch: str) -> bool:

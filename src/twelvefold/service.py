@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,13 +112,18 @@ class Service:
 def read_file(root: Path, path: str) -> File | None:
     """The file at `path` below `root`, None if there is none. Raises RefusedError if it is not a plain file there."""
     refuse_links(root, path)
-    place = root / path
     try:
-        return File(place.read_bytes(), bool(place.stat().st_mode & 0o100))
+        return opened(f"{root}/{path}")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
-        raise FailedError(f"{place} cannot be read: {error.strerror}.") from error
+        raise FailedError(f"{root / path} cannot be read: {error.strerror}.") from error
+
+
+def opened(path: str) -> File:
+    """The file at `path`, a text, because a rollup opens hundreds. Raises OSError."""
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
+        return File(stream.read(), bool(os.fstat(stream.fileno()).st_mode & 0o100))
 
 
 def refuse_links(root: Path, path: str) -> None:
@@ -128,6 +134,12 @@ def refuse_links(root: Path, path: str) -> None:
         if os.path.islink(place):  # noqa: PTH114
             link = Path(place).relative_to(root)
             raise RefusedError(f"{link} is a symbolic link, which an update would follow. Put a copy there.")
+
+
+def folders_above(path: str) -> Iterator[str]:
+    """The folders in a service that `path` is in, the outermost first; texts, because it is asked of each file."""
+    for slash in re.finditer("/", path):
+        yield path[: slash.start()]
 
 
 def _load(root: Path, name: Path) -> dict[str, Any]:

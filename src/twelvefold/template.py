@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from packaging.version import InvalidVersion, Version
@@ -31,6 +31,7 @@ RULES = (
     "strategies_mapping",
 )
 OWNERS = frozenset({"owned", "seeded", "merged", "memory"})
+Found = TypeVar("Found")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C takes a tenth of the time
 
@@ -54,8 +55,18 @@ class Template:
                 f"{self.url} at {self.ref} has no {path}, so it is no template that services follow."
             ) from error
 
+    def changelog(self) -> str:
+        """CHANGELOG.md, "" if it has none."""
+        try:
+            return self.read("CHANGELOG.md")
+        except RefusedError:
+            return ""
+
     def has_changes(self) -> bool:
         """Whether somebody works on it in its own folder, and has not committed what a render depends on."""
+        return _once(("changes", self.repository), self._has_changes)
+
+    def _has_changes(self) -> bool:
         if not (self.repository / ".git").exists():
             return False
         paths = [f":(literal){path.rstrip('/')}" for path in CONTENT]
@@ -165,7 +176,7 @@ def _line(entry: str) -> str:
     return f"{mode} {blob} {path}"
 
 
-_found: dict[tuple[str, str | None], Template] | None = None
+_found: dict[tuple[object, ...], Any] | None = None
 
 
 @contextmanager
@@ -179,16 +190,28 @@ def finding_once() -> Iterator[None]:
         _found = before
 
 
+def found_already(url: str, ref: str | None, template: Template) -> None:
+    """Inside `finding_once`: whoever looks for this finds `template`."""
+    assert _found is not None, "only inside finding_once"  # noqa: S101
+    _found["template", url, ref] = template
+
+
+def _once(key: tuple[object, ...], find: Callable[[], Found]) -> Found:
+    """What `find` returns, from memory inside of `finding_once`."""
+    if _found is None:
+        return find()
+    if key not in _found:
+        _found[key] = find()
+    found: Found = _found[key]
+    return found
+
+
 def find(url: str, ref: str | None) -> Template:
     """The template at `url`, a URL or a path, at a tag, branch or commit; without `ref` at its newest release.
 
     Raises RefusedError if there is no such thing there.
     """
-    if _found is None:
-        return _find(url, ref)
-    if (url, ref) not in _found:
-        _found[url, ref] = _find(url, ref)
-    return _found[url, ref]
+    return _once(("template", url, ref), lambda: _find(url, ref))
 
 
 def _find(url: str, ref: str | None) -> Template:

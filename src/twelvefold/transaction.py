@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.service import File, is_memory, read_file, refuse_links, refuse_outside
+from twelvefold.service import File, folders_above, is_memory, read_file, refuse_outside
 
 JOURNAL = "journal.json"
 STAGED = "staged"
@@ -189,16 +189,13 @@ def _refuse_edits(steps: Iterable[Step], root: Path, state: Path) -> None:
 
 def _refuse_obstacles(steps: Iterable[Step], root: Path) -> None:
     """Raise RefusedError if a file stands where a folder has to be, or a folder with something in it where a file."""
-    gone = {root / step.path for step in steps if step.after is None}
-    for target in (root / step.path for step in steps if step.after is not None):
-        above = [folder for folder in target.parents if root in folder.parents and folder.is_file()]
-        below = [path for path in target.rglob("*") if path.is_symlink() or not path.is_dir()]
-        for path in (*above, *below):
-            if path not in gone:
-                raise RefusedError(
-                    f"{path.relative_to(root)} is in the way of {target.relative_to(root)}. Move it away, and run the "
-                    "same command again."
-                )
+    gone = {step.path for step in steps if step.after is None}
+    for path in (step.path for step in steps if step.after is not None):
+        above = [folder for folder in folders_above(path) if (root / folder).is_file()]
+        below = [inside for inside in (root / path).rglob("*") if inside.is_symlink() or not inside.is_dir()]
+        for obstacle in (*above, *(inside.relative_to(root).as_posix() for inside in below)):
+            if obstacle not in gone:
+                raise RefusedError(f"{obstacle} is in the way of {path}. Move it away, and run the same command again.")
 
 
 def _refuse_read_only(steps: Iterable[Step], root: Path) -> None:
@@ -216,8 +213,7 @@ def _mark(file: File | None) -> str | None:
 
 
 def _found(root: Path, path: str) -> str | None:
-    refuse_links(root, path)
-    return None if (root / path).is_dir() else _mark(read_file(root, path))
+    return _mark(read_file(root, path))
 
 
 def _do(step: Step, root: Path, state: Path) -> None:

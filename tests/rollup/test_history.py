@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from commands import run, succeed
 from conftest import commit, git
@@ -40,7 +41,7 @@ def edit_as_teams_do(service: Path) -> None:
     edit(service, "pyproject.toml", '  "dynaconf",\n', '  "dynaconf",\n  "numpy>=2",  # for the forecast\n')
     edit(service, "pyproject.toml", "line-length = 120", "line-length = 100")
     edit(service, "pyproject.toml", 'version = "0.1.0"', 'version = "4.2.0"')
-    edit(service, ".gitlab-ci.yml", "\ntest:\n", "\nforecast:\n  stage: check\n  script: [make forecast]\n\ntest:\n")
+    edit(service, ".gitlab-ci.yml", "\ntest:\n", "\nforecast:\n  stage: test\n  script: [make forecast]\n\ntest:\n")
     edit(service, ".gitignore", "# Caches\n", "# Caches\n/weather/\n!/weather/keep\n")
     edit(service, ".env.example", "#APP_DOCS=true", "APP_DOCS=false")
     edit(
@@ -94,7 +95,7 @@ def refuse_losses(edited: dict[str, tuple[int, bytes]], service: Path) -> None:
     assert "tests/test_settings.py" not in now
     kept = {
         "pyproject.toml": ['  "numpy>=2",  # for the forecast\n', "line-length = 100", 'version = "4.2.0"'],
-        ".gitlab-ci.yml": ["\nforecast:\n  stage: check\n  script: [make forecast]\n"],
+        ".gitlab-ci.yml": ["\nforecast:\n  stage: test\n  script: [make forecast]\n"],
         ".gitignore": ["/weather/\n!/weather/keep\n"],
         ".env.example": ["\nAPP_DOCS=false\n"],
         ".pre-commit-config.yaml": ["      - id: ours\n        name: ours\n        entry: make ours\n"],
@@ -102,6 +103,7 @@ def refuse_losses(edited: dict[str, tuple[int, bytes]], service: Path) -> None:
     for path, texts in kept.items():
         for text in texts:
             assert text in now[path][1].decode(), path
+    assert "test" in yaml.safe_load(now[".gitlab-ci.yml"][1])["stages"], "GitLab refuses a job in a stage that is not"
 
 
 def test_a_service_without_edits_is_a_fresh_render_but_for_its_seeds(

@@ -584,7 +584,7 @@ def without_thing(files: Mapping[str, str]) -> dict[str, str]:
     return {path: text for path, text in files.items() if not path.startswith("owned/thing")}
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_invariants_hold_for_more_examples() -> None:
-    few = ("-m", "not slow", "--quiet", "--numprocesses", "2", __file__)
+    few = ("-m", "not slow and not deep", "--quiet", "--numprocesses", "2", __file__)
     succeed(sys.executable, "-m", "pytest", *few, cwd=TEMPLATE, env={**os.environ, "HYPOTHESIS_EXAMPLES": "15"})

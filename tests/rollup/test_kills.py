@@ -182,7 +182,7 @@ def test_killed_at_every_write_the_same_command_finishes_it(step: int, case: Cas
     assert count * step > 60
 
 
-@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.deep)])
 def test_killed_at_every_write_with_a_lock_a_branch_and_a_commit(step: int, case: Case) -> None:
     arguments = ("--commit", "--branch", "update/now", "--report", str(case.tmp / "report.json"))
     killed_everywhere(case, arguments, step)
@@ -203,7 +203,7 @@ def test_interrupted_by_the_user_at_every_write(case: Case) -> None:
         assert whole(case.service) == new, number
 
 
-@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.deep)])
 def test_a_full_disk_is_exit_code_3_and_can_be_finished(step: int, case: Case) -> None:
     arguments = ("--no-lock", "--report", str(case.tmp / "report.json"))
     old = whole(case.pristine)
@@ -435,7 +435,7 @@ def test_the_system_sees_no_file_opened_for_writing_by_a_no_op(case: Case) -> No
     assert [line for line in lines if writing.search(line) and '"/dev/null"' not in line] == []
 
 
-@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.deep)])
 def test_an_adoption_that_was_killed_is_finished_by_either_command(step: int, older: History, tmp_path: Path) -> None:
     service, pristine = tmp_path / SLUG, tmp_path / "pristine"
     write(pristine, "pyproject.toml", '[project]\nname = "pay-api"\ndependencies = ["httpx"]\n')
@@ -472,7 +472,7 @@ def test_an_adoption_that_was_killed_is_finished_by_either_command(step: int, ol
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
-@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.deep)])
 def test_plain_scaraplate_killed_between_two_writes_keeps_the_base(
     step: int, is_reversed: bool, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:

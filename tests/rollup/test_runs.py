@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git
-from histories import History, edit, rolled_up, twelvefold, write
+from histories import History, edit, render, rolled_up, twelvefold, write
 from trees import tree
 from twelvefold import transaction
 
@@ -133,6 +133,32 @@ def test_services_in_one_repository_have_nothing_to_do_with_each_other(
     assert run(newer, second, "--commit")[0] == 0
     assert tree(first) == tree(second)
     assert "pay-api" in (first / "README.md").read_text()
+
+
+def test_services_of_two_templates_in_one_repository_follow_each_its_own(
+    newer: History, service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them at the top, the other below it."""
+    (tmp_path / "other").mkdir()
+    other = History(tmp_path / "other")
+    other.release("0.1.0", {"owned/other.py": "OTHER = 1\n"})
+    (tmp_path / "rendered").mkdir()
+    below = render(other, "0.1.0", tmp_path / "rendered")
+    other.release("0.9.0", {"owned/other.py": "OTHER = 2\n"})
+    shutil.rmtree(below / ".git")
+    below = Path(shutil.copytree(below, service / "services/below"))
+    url_of = json.loads((service / ".twelvefold/template.json").read_text())
+    write(service, ".twelvefold/template.json", json.dumps({**url_of, "url": str(newer.repository)}))
+    commit(service, "One more service")
+    monkeypatch.setenv("TWELVEFOLD_TRUST", f"{newer.repository} {other.repository}")
+    before = tree(below)
+    assert twelvefold("rollup", service, "--no-lock", "--commit").exit_code == 0
+    assert (is_new(service), tree(below)) == (True, before)
+    top = {path: file for path, file in tree(service).items() if not path.startswith("services/")}
+    done = twelvefold("rollup", below, "--no-lock", "--commit")
+    assert (done.exit_code, "0.1.0 → 0.9.0" in done.output) == (0, True), done.output
+    assert (below / "owned/other.py").read_text() == "OTHER = 2\n"
+    assert {path: file for path, file in tree(service).items() if not path.startswith("services/")} == top
 
 
 def test_a_template_that_is_not_committed_is_left_out_and_that_is_said(history: History, service: Path) -> None:
@@ -385,6 +411,21 @@ def test_reports_say_what_the_terminal_says(newer: History, service: Path, tmp_p
     assert told["files"] == {"Makefile": "changed", "owned/core.py": "changed"}
     for decision in told["decisions"]:
         assert f"{decision['path']}: {decision['sentence']}" in said
+
+
+def test_a_report_tells_what_is_new_in_the_template(newer: History, service: Path, tmp_path: Path) -> None:
+    sections = ("0.3.0 - unreleased", "0.2.0 - 2026-02-01", "0.1.0 - 2026-01-01")
+    (newer.repository / "CHANGELOG.md").write_text("\n\n".join(f"## {section}\n\n- News." for section in sections))
+    newer.release("0.2.1")
+    reports = ("--report", tmp_path / "report.md", "--report", tmp_path / "report.json")
+    run(newer, service, *reports)
+    assert (
+        "What is new in the template</summary>\n\n### 0.2.0 - 2026-02-01\n\n- News.\n\n</details>"
+        in (tmp_path / "report.md").read_text()
+    )
+    assert json.loads((tmp_path / "report.json").read_text())["changelog"] == "## 0.2.0 - 2026-02-01\n\n- News."
+    run(newer, service, *reports)
+    assert "What is new" not in (tmp_path / "report.md").read_text()
 
 
 def test_heal_says_that_a_person_has_looked(newer: History, service: Path) -> None:

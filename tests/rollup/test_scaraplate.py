@@ -77,7 +77,7 @@ def test_the_team_s_edits_stay_and_the_chassis_is_healed(template: Path, fresh: 
     untouched = tree(service)
     (service / "README.md").write_text("# Ours now\n", encoding="utf-8")
     edit(service / "pyproject.toml", '  "dynaconf",\n', '  "dynaconf",\n  "numpy>=2",  # for the forecast\n')
-    edit(service / ".gitlab-ci.yml", "stages: [check, test]", "stages: [check, test, ours]")
+    edit(service / ".gitlab-ci.yml", "stages: [check, ", "stages: [check, ours, ")
     edit(service / "src/my_service/api.py", "Greet somebody by name.", "Say hello.")
     (service / "src/my_service/forecast.py").write_text("RAIN = True\n", encoding="utf-8")
     (service / "tests/test_forecast.py").write_text("", encoding="utf-8")
@@ -161,7 +161,7 @@ def test_hostile_memory_is_refused_executes_nothing_and_changes_nothing(
         "{",
         '{"_extensions": ["x"]}',
         '{"ci": 1}',
-        '{"ci": "jenkins"}',
+        '{"ci": "travis"}',
         '{"ci": true}',
         '{"package_name": "moved"}',
         "[" * 100_000,

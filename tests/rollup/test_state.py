@@ -110,7 +110,7 @@ def test_new_removed_and_renamed_questions(history: History, service: Path) -> N
     history.migrations = {"questions": {"project_name": "title"}}
     history.release("0.2.0", {"owned/about.txt": "<< cookiecutter.title >> <<cookiecutter.region>>\n"})
     said = rolled_up(history, service, "0.2.0")
-    assert "The template asks region now; it takes the default." in said
+    assert "The template asks region now; it takes the default, eu. For another: --answer region=..." in said
     assert "The template does not ask ci any more; your answer was gitlab." in said
     assert answers_of(service)["title"] == "Ours"
     assert set(answers_of(service)) == {"title", "project_slug", "package_name", "database", "region"}

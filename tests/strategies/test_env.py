@@ -16,7 +16,8 @@ from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.three_way import same
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = (ROOT / "<<cookiecutter.project_slug>>" / ".env.example").read_text(encoding="utf-8")
+TEMPLATE_S = (ROOT / "<<cookiecutter.project_slug>>" / ".env.example").read_text(encoding="utf-8")
+EXAMPLE = "".join(line for line in TEMPLATE_S.splitlines(keepends=True) if not line.startswith("<%"))
 VALUES = ["", "1", "2 # why", "'a b'", '"x # y"  # why', '"one\ntwo"', "#3", "\\#4", '{"a": ["b"]}', "it's", " spaced "]
 
 

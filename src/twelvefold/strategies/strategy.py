@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import marshmallow
-from marshmallow import fields
 from scaraplate.strategies import Strategy
 
 from twelvefold import latch
@@ -31,9 +30,10 @@ class Configured(Strategy):
     class Schema(marshmallow.Schema):
         """Takes anything: `FileRule.load` checks it, with messages that say what to write instead."""
 
-        path = fields.Raw()
-        format = fields.Raw()
-        keys = fields.Raw()
+        class Meta:
+            """Without fields, which marshmallow copies for each file."""
+
+            unknown = marshmallow.INCLUDE
 
     def merged(self, base: bytes | None, service: bytes | None) -> MergedFile:
         """Merge the file, once a run."""

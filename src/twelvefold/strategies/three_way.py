@@ -11,9 +11,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.strategies.rules import Kind, Path, Rules, shown_path
 
@@ -78,6 +75,9 @@ def _name(by: tuple[str, ...], member: Data) -> str:
 
 
 def _requirement_name(text: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement  # slow to import, and for merges alone
+    from packaging.utils import canonicalize_name
+
     try:
         return canonicalize_name(Requirement(text).name)
     except InvalidRequirement:
@@ -86,6 +86,8 @@ def _requirement_name(text: str) -> str:
 
 def _more(by: tuple[str, ...], member: Data) -> str:
     if by == ("requirement",) and isinstance(member, str):
+        from packaging.requirements import InvalidRequirement, Requirement
+
         try:
             requirement = Requirement(member)
         except InvalidRequirement:
@@ -176,6 +178,7 @@ class _Merge:
 
     def members(self, path: Path, base: list[Data], template: list[Data], service: list[Data]) -> list[Data]:
         was, theirs, ours = identities(self.rules.at(path).by, base, template, service)
+        ours = self.gathered(path, was, theirs, ours)
         result = {
             name: self.value((*path, name), was.get(name, ABSENT), theirs.get(name, ABSENT), member)
             for name, member in ours.items()
@@ -187,6 +190,40 @@ class _Merge:
                     self.returned((*path, name), theirs[name])
                 result = inserted(result, name, theirs)
         return list(result.values())
+
+    def gathered(
+        self, path: Path, base: dict[str, Data], template: dict[str, Data], service: dict[str, Data]
+    ) -> dict[str, Data]:
+        """`service` with the template's members of a member where they belong, and not in a second one of its name.
+
+        `nitpick fix` gives a hook that was dropped such a second entry.
+        """
+        by, result = self.rules.at(path).by, dict(service)
+        for second in [one for one, member in service.items() if one not in template and isinstance(member, dict)]:
+            named = _name(by, service[second])
+            first = next((one for one in template if one in service and _name(by, template[one]) == named), None)
+            if first is not None:
+                for key in service[second]:
+                    self.gather((*path, first, key), (base.get(first, {}), template[first]), result, second)
+                emptied = result[second] is not service[second]
+                if emptied and not any(value for key, value in result[second].items() if key not in by):
+                    del result[second]
+        return result
+
+    def gather(self, path: Path, known: tuple[Data, Data], members: dict[str, Data], second: str) -> None:
+        """Move what the template said or says at `path`, and the team has only in `second`, to where it is `known`."""
+        first, key, rule = path[-2], path[-1], self.rules.at(path)
+        sides = [side.get(key, []) for side in (*known, members[first], members[second])]
+        if rule.kind is not Kind.MEMBERS or not all(isinstance(side, list) for side in sides):
+            return
+        was, theirs, ours, astray = identities(rule.by, *sides)
+        for name in [one for one in astray if one in theirs and one not in ours]:
+            if any(same(astray[name], side.get(name, ABSENT)) for side in (was, theirs)):
+                ours = inserted(ours, name, {**theirs, name: astray.pop(name)})
+                note = f"moved {shown_path((*path, name))} to the others: it stood in a second entry"
+                self.decisions.append(Decision(Outcome.MOVED, key=shown_path((*path, name)), note=note))
+                members[first] = {**members[first], key: list(ours.values())}
+                members[second] = {**members[second], key: list(astray.values())}
 
 
 def inserted(members: Mapping[str, Data], name: str, order: Mapping[str, Data]) -> dict[str, Data]:

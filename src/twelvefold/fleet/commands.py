@@ -1,0 +1,303 @@
+"""What `twelvefold fleet` does, between the fleet's engine and the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+from filelock import FileLock, Timeout
+
+from twelvefold import template as templates
+from twelvefold.cli import InterruptedByUser, show, unread
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.fleet import listing
+from twelvefold.fleet.command import Order
+from twelvefold.fleet.config import Config, Declared, Wave, load
+from twelvefold.fleet.jobs import Job
+from twelvefold.fleet.listing import Listed
+from twelvefold.fleet.outcomes import CODES, KINDS, counted, line
+from twelvefold.fleet.pool import Pool, workers
+from twelvefold.fleet.progress import progress
+from twelvefold.fleet.propose import Wish
+from twelvefold.fleet.results import Outcome, Result, Results, without_report
+from twelvefold.fleet.standing import NEVER, cells, data, table
+from twelvefold.fleet.unfinished import CHOICES, Begun, Unfinished
+from twelvefold.git import without_credentials
+from twelvefold.rollup import refuse_no_branch
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """`fleet.toml`, the services that it lists, and the folder for what is known of them."""
+
+    config: Config
+    file: Path
+    state: Path
+    services: list[Listed]
+    """Those that the options name."""
+    everybody: list[Listed]
+
+    @property
+    def results(self) -> Results:
+        """What the last rollups found."""
+        return Results(self.state / "results")
+
+
+def open_fleet(options: Mapping[str, Any]) -> Fleet:
+    """Read `fleet.toml` and list what it names. Raises RefusedError or FailedError."""
+    file: Path = options["file"]
+    config = load(file)
+    everybody = listing.listed(config, file.parent.resolve(), _discovered(config))
+    services = listing.only(everybody, options.get("only") or ())
+    if options.get("shard"):
+        services = listing.of_shard(services, options["shard"])
+    return Fleet(config, file, _state(options), services, everybody)
+
+
+def _state(options: Mapping[str, Any]) -> Path:
+    state: Path = options.get("state") or options["file"].parent / ".fleet"
+    return state.resolve()
+
+
+def _discovered(config: Config) -> list[Declared]:
+    if not config.discover:
+        return []
+    from twelvefold.fleet.discover import discovered
+
+    token = os.environ.get(config.forge.token) if config.forge.token else None
+    return [one for wanted in config.discover for one in discovered(wanted, config.forge, token)]
+
+
+def run_rollup(options: Mapping[str, Any]) -> int:
+    """Roll the template up onto the fleet, wave by wave; return the exit code."""
+    unfinished = Unfinished(_state(options) / "run.json")
+    begun = unfinished.resumed(options) if options["resume"] else None
+    options = {**options, **begun.options} if begun else options
+    fleet = open_fleet(options)
+    refuse_no_branch(fleet.config.branch, fleet.file.parent)
+    with _alone(fleet.state), templates.finding_once(), interruptible("twelvefold fleet rollup --resume"):
+        done = fleet.results.of_run(begun.run) if begun else {}
+        begun = begun or Begun(_now(), {name: options[name] for name in CHOICES}, _newest(fleet, options))
+        waves = _planned(fleet, options, begun.run, lambda one: rollup_of(fleet, one, options, begun))
+        unfinished.keep(begun)
+        code = _work(waves, options, done)
+        unfinished.forget()
+    return code
+
+
+def _newest(fleet: Fleet, options: Mapping[str, Any]) -> str | None:
+    """The newest release now: one that comes while a run goes on is for the next."""
+    if options["ref"] or fleet.config.ref:
+        return None
+    return templates.find(_template_url(fleet.config, fleet.file), None).ref
+
+
+def run_command(options: Mapping[str, Any]) -> int:
+    """Run a command in every repository; return the exit code."""
+    fleet = open_fleet(options)
+    refuse_no_branch(options["branch"], fleet.file.parent)
+    run = _now()
+    with _alone(fleet.state), templates.finding_once(), interruptible("run the same again"):
+        return _work(_planned(fleet, options, run, lambda one: command_of(fleet, one, options, run)), options, {})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _planned(
+    fleet: Fleet, options: Mapping[str, Any], run: str, job_of: Callable[[Listed], Job]
+) -> list[tuple[Wave, list[Job]]]:
+    """Each wave with its jobs. What cannot be done at all is refused here, before the first wave is begun."""
+    return [(wave, [job_of(one) for one in services]) for wave, services in _waves(fleet, options, run)]
+
+
+def _work(waves: Sequence[tuple[Wave, Sequence[Job]]], options: Mapping[str, Any], done: Mapping[str, Result]) -> int:
+    """Do wave after wave, and tell; `done` are results that the same run has already. Return the exit code."""
+    results: list[Result] = []
+    with workers(options["jobs"]) as pool:
+        for number, (wave, jobs) in enumerate(waves):
+            came = list(_told(pool, jobs, wave, done))
+            results += came
+            left = sum(len(later) for _, later in waves[number + 1 :])
+            if left and _fails_too_often(came, wave, options):
+                _tell_stop(wave, came, left)
+                break
+    _summarise(results)
+    return max((CODES[result.outcome] for result in results), default=0)
+
+
+@contextmanager
+def interruptible(to_go_on: str) -> Iterator[None]:
+    """End on Ctrl-C, and on the SIGTERM of a pipeline that is cancelled, with what to do next."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise InterruptedByUser(f"Interrupted. What is done is kept; to go on: {to_go_on}") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Keep a second run out of the same folder. Raises RefusedError if one goes on."""
+    lock = FileLock(state.with_name(f"{state.name}.lock"))
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout as error:
+        raise RefusedError(f"Another run goes on in {state}. Wait for it, or take another folder: --state") from error
+
+
+def _waves(fleet: Fleet, options: Mapping[str, Any], run: str) -> list[tuple[Wave, list[Listed]]]:
+    chosen = {one.key for one in fleet.services}
+    # Which wave a service is in does not depend on whether others were chosen.
+    planned = listing.in_waves(fleet.everybody, fleet.config.waves)
+    waves = [(wave, [one for one in services if one.key in chosen]) for wave, services in planned]
+    if options["wave"]:
+        waves = [(wave, services) for wave, services in waves if wave.name == options["wave"]]
+        if not waves:
+            known = ", ".join(wave.name for wave in fleet.config.waves)
+            raise RefusedError(f"There is no wave {options['wave']}. The fleet has: {known}")
+    if options.get("only_failed"):
+        # With what this run itself has done already: it may be resumed.
+        failed = {key for key, result in fleet.results.all() if result.outcome is Outcome.FAILED or result.run == run}
+        waves = [(wave, [one for one in services if one.key in failed]) for wave, services in waves]
+    return waves
+
+
+def rollup_of(fleet: Fleet, one: Listed, options: Mapping[str, Any], begun: Begun) -> Job:
+    """A service's turn in a rollup."""
+    config = fleet.config
+    url, ref = _template_url(config, fleet.file), options["ref"] or one.ref or config.ref or begun.newest
+    answers = {question: _typed(answer) for question, answer in one.answers.items()}
+    lock = config.lock and not options["no_lock"]
+    wish = Wish(url, ref, answers, one.folder, config.branch, config.labels, one.heal, lock)
+    return _job(fleet, one, wish, begun.run, is_dry=options["check"])
+
+
+def command_of(fleet: Fleet, one: Listed, options: Mapping[str, Any], run: str) -> Job:
+    """A service's turn when a command is run in all."""
+    config = fleet.config
+    command = list(options["command"])
+    title = options["title"] or f"chore: {' '.join(command)}"
+    order = Order(command, title, one.folder, config.timeout_seconds)
+    url, ref = _template_url(config, fleet.file), one.ref or config.ref
+    wish = Wish(url, ref, folder=one.folder, branch=options["branch"], labels=config.labels)
+    return _job(fleet, one, wish, run, is_dry=options["check"], order=order)
+
+
+def _job(fleet: Fleet, one: Listed, wish: Wish, run: str, *, is_dry: bool, order: Order | None = None) -> Job:
+    forge = fleet.config.forge
+    of_branch = fleet.state / "runs" / re.sub(r"[^\w.-]+", "-", wish.branch)
+    return Job(
+        key=one.key,
+        name=one.name,
+        url=one.url,
+        wish=wish,
+        template=templates.find(wish.template, wish.ref),
+        forge=forge.kind,
+        forge_url=forge.address,
+        token=forge.token,
+        results=of_branch if order else fleet.results.folder,
+        clones=fleet.state / "clones",
+        seconds=fleet.config.timeout_seconds,
+        run=run,
+        is_dry=is_dry,
+        is_discovered=one.is_discovered,
+        order=order,
+    )
+
+
+def _template_url(config: Config, file: Path) -> str:
+    beside = file.parent / Path(os.path.expanduser(config.template))  # noqa: PTH111 - Path's own raises
+    return str(beside.resolve()) if "://" not in config.template and beside.is_dir() else config.template
+
+
+def _typed(answer: str | bool) -> str:
+    """An answer as somebody would type it."""
+    return str(answer).lower() if isinstance(answer, bool) else answer
+
+
+def _told(pool: Pool, jobs: Sequence[Job], wave: Wave, done: Mapping[str, Result]) -> Iterator[Result]:
+    """Do the jobs, and tell of each as it comes; give the results of all.
+
+    They come without their reports, which are on disk: those of thousands are too much to keep.
+    """
+    with progress(len(jobs), wave.name) as tell:
+        known = (done[job.key] for job in jobs if job.key in done)
+        for result in chain(known, pool.do(job for job in jobs if job.key not in done)):
+            tell(result)
+            yield without_report(result)
+
+
+def _fails_too_often(results: Sequence[Result], wave: Wave, options: Mapping[str, Any]) -> bool:
+    most = wave.max_failures if options["max_failures"] is None else options["max_failures"]
+    failed = sum(result.outcome is Outcome.FAILED for result in results)
+    return bool(results) and failed / len(results) > most
+
+
+def _tell_stop(wave: Wave, results: Sequence[Result], left: int) -> None:
+    failed = sum(result.outcome is Outcome.FAILED for result in results)
+    said = f"Stopped after the wave {wave.name}: {failed} of {len(results)} failed. Not begun: {left}."
+    show("open", f"{said} Mend that, then: twelvefold fleet rollup --only-failed")
+
+
+def _summarise(results: Sequence[Result]) -> None:
+    with unread():
+        for outcome in (Outcome.PERSON, Outcome.FAILED):
+            for result in results:
+                if result.outcome is outcome:
+                    show(KINDS[outcome], line(result))
+        counts = Counter(result.outcome for result in results)
+        summary = ", ".join(counted(count, outcome) for outcome, count in sorted(counts.items()))
+        show("summary", f"{len(results)} services: {summary or 'none'}.")
+
+
+def run_status(options: Mapping[str, Any]) -> int:
+    """Print where every service stands, as the last run found it; return the exit code."""
+    fleet = open_fleet(options)
+    known = ((one, fleet.results.get(one.key)) for one in fleet.services)
+    if options["as_json"]:
+        rows = [data(one, result) for one, result in known]
+        outcomes = {Outcome(row["outcome"]) for row in rows}
+        lines = [("", json.dumps(rows, indent=2, ensure_ascii=False))]
+    else:  # without the reports, since those of thousands are too much to keep
+        shown = [(cells(one, result), result.outcome if result else Outcome.UNKNOWN) for one, result in known]
+        outcomes = {outcome for _, outcome in shown}
+        never = [("note", NEVER)] if outcomes == {Outcome.UNKNOWN} else []
+        lines = [*table([row for row, _ in shown]), *never]
+    with unread():
+        for kind, text in lines:
+            show(kind, text)
+    return max((CODES[outcome] for outcome in outcomes), default=0)
+
+
+def run_report(options: Mapping[str, Any]) -> int:
+    """Write the fleet's page; return the exit code."""
+    from twelvefold.fleet.page import page
+
+    fleet = open_fleet(options)
+    output: Path = options["output"]
+    if not output.parent.is_dir():
+        raise RefusedError(f"{output.parent} is no folder. Make it: mkdir -p {output.parent}")
+    known = [fleet.results.get(one.key) or Result(one.name, one.url, Outcome.UNKNOWN) for one in fleet.services]
+    html = page(known, title=options["title"], template=without_credentials(fleet.config.template))
+    try:
+        output.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise FailedError(f"{output} cannot be written: {error.strerror}.") from error
+    click.echo(f"{output}: {len(known)} services.")
+    return 0

@@ -1,0 +1,186 @@
+"""`fleet.toml`: which services there are, where they live, and in which waves they are rolled up."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from twelvefold.errors import RefusedError
+from twelvefold.git import CREDENTIALS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+SCHEMES = ("https", "http", "ssh", "git", "file")
+
+
+def _address(url: str) -> str:
+    if CREDENTIALS.search(url):
+        raise ValueError("holds a token or a password; name the variable that has it instead: token = 'GITLAB_TOKEN'")
+    scheme, colon, _ = url.partition("://")
+    # What git calls a transport helper, ext::sh for one, is a command.
+    if re.match(r"\w+::", url) or (colon and scheme not in SCHEMES) or not url.isprintable():
+        raise ValueError(f"is no address of a repository; write a path, host:path, or {', '.join(SCHEMES)}://")
+    return url
+
+
+def _inside(folder: str) -> str:
+    path = PurePosixPath(folder)
+    if path.is_absolute() or {"..", ".git"} & set(path.parts) or not folder.isprintable():
+        raise ValueError("is no folder in a repository; write it from the repository's top: services/cart")
+    return "" if folder in {"", "."} else path.as_posix()
+
+
+def _name_of_variable(name: str) -> str:
+    if not name.isidentifier() or name != name.upper():
+        raise ValueError("is the name of an environment variable, in capitals, not the token itself")
+    return name
+
+
+Address = Annotated[str, Field(min_length=1), AfterValidator(_address)]
+Variable = Annotated[str, AfterValidator(_name_of_variable)]
+
+
+class Table(BaseModel):
+    """A table of `fleet.toml`. What it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+PUBLIC = {
+    "gitlab": "https://gitlab.com",
+    "gitlab-push": "https://gitlab.com",
+    "github": "https://api.github.com",
+}
+
+
+class Forge(Table):
+    """Where requests are opened."""
+
+    kind: Literal["gitlab", "gitlab-push", "github", "git"]
+    """`gitlab-push` tells GitLab by push options alone; `git` opens none: the branch is all there is."""
+    url: Address | None = None
+    """Of the instance; gitlab.com and api.github.com if not given."""
+    token: Variable | None = None
+    """The environment variable that holds the token."""
+
+    @model_validator(mode="after")
+    def _whose(self) -> Forge:
+        if self.kind == "git" and self.token and not self.url:
+            raise ValueError("has a token and no url; say for which host it is: url = 'https://git.example.com'")
+        return self
+
+    @property
+    def address(self) -> str | None:
+        """The instance's address, and so the one host that sees the token; None if there is none."""
+        return self.url or PUBLIC.get(self.kind)
+
+
+class Declared(Table):
+    """One repository, or all that a pattern of paths finds."""
+
+    url: Address
+    """A URL, a path, or a pattern of paths such as /srv/git/*.git."""
+    folder: Annotated[str, AfterValidator(_inside)] = ""
+    """Where in the repository the service lies: of a monorepo."""
+    wave: str | None = None
+    ref: str | None = None
+    answers: Mapping[str, str | bool] = {}
+    heal: bool = False
+    skip: bool = False
+
+
+class Discovered(Table):
+    """Repositories that a forge lists. One of `gitlab` and `github` names a group or an organisation there."""
+
+    gitlab: str | None = None
+    github: str | None = None
+    match: str = "*"
+    """A pattern of repositories' names."""
+    exclude: tuple[str, ...] = ()
+    topic: str | None = None
+    wave: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Discovered:
+        if (self.gitlab is None) == (self.github is None):
+            raise ValueError("names one of gitlab (a group) and github (an organisation)")
+        return self
+
+
+class Wave(Table):
+    """Services that are rolled up together, before the next wave begins."""
+
+    name: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    services: tuple[str, ...] = ()
+    """Patterns of names."""
+    share: Share | None = None
+    """Of all services; without `services` and `share` it is all that are left."""
+    max_failures: Share = 0.1
+    """The share of a wave's services that may fail before the next wave is not begun."""
+
+
+class Config(Table):
+    """`fleet.toml`, read."""
+
+    template: Address
+    ref: str | None = None
+    """A tag, branch or commit; the newest release if not given."""
+    branch: Annotated[str, Field(min_length=1)] = "twelvefold/update"
+    labels: tuple[str, ...] = ("twelvefold",)
+    lock: bool = True
+    """Whether `uv lock` is run."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 300
+    """How long one service may take."""
+    forge: Forge = Forge(kind="git")
+    services: tuple[Declared, ...] = ()
+    discover: tuple[Discovered, ...] = ()
+    waves: tuple[Wave, ...] = (Wave(name="all"),)
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Config:
+        if not self.services and not self.discover:
+            raise ValueError("lists no service; add [[services]] with a url, or [[discover]] with a gitlab group")
+        known = [wave.name for wave in self.waves]
+        if len(set(known)) < len(known):
+            raise ValueError(f"has two waves of one name: {', '.join(known)}")
+        wanted = {each.wave for each in self.services} | {each.wave for each in self.discover}
+        if missing := wanted - {None, *known}:
+            raise ValueError(f"has no wave {missing.pop()}; it has {', '.join(known)}")
+        return self
+
+
+def load(path: Path) -> Config:
+    """Read `fleet.toml`. Raises RefusedError with everything that is wrong."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RefusedError(
+            f"There is no {path}. Name it with --fleet FILE; docs/fleet.md has one to begin with."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{path} is no TOML: {error}.") from error
+    except OSError as error:
+        raise RefusedError(f"{path} cannot be read: {error.strerror}.") from error
+    return of(content, path)
+
+
+def of(content: Mapping[str, Any], path: Path) -> Config:
+    """The configuration that a table holds. Raises RefusedError with everything that is wrong."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise RefusedError("\n  ".join([f"{path} cannot be used.", *map(_sentence, error.errors())])) from error
+
+
+def _sentence(details: Mapping[str, Any]) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"]).lstrip(".")
+    said = str(details["msg"]).removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        said = "is not known here; take it out, or mend its name"
+    return f"{place or 'It'}: {said[:1].lower()}{said[1:]}"

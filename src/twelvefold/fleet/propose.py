@@ -1,0 +1,122 @@
+"""Propose an update: a branch with it, and a request that describes it; what is there already is brought up to date.
+
+For the platform team over a whole fleet, and for a service's own pipeline alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from twelvefold import report as reports
+from twelvefold import rollup as engine
+from twelvefold import transaction
+from twelvefold.commands import report_of
+from twelvefold.fleet.branch import Branch, signed
+from twelvefold.fleet.remote import Clone
+from twelvefold.fleet.results import Outcome
+from twelvefold.report import Report
+from twelvefold.rollup import Request, Rollup
+from twelvefold.service import Service
+
+OBSOLETE = "The service is in step with the template without this."
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be proposed: an update to a template, and how."""
+
+    template: str
+    ref: str | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+    """Where in the repository the service lies."""
+    branch: str = "twelvefold/update"
+    labels: Sequence[str] = ("twelvefold",)
+    heal: bool = False
+    lock: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What came of it."""
+
+    outcome: Outcome
+    sentence: str
+    body: str = ""
+    """The request's description, as Markdown."""
+    target: str = ""
+    """The version of the template that it is about."""
+    drift: tuple[str, ...] = ()
+    proposal: str = ""
+    """The commit of the branch; "" if there is none."""
+    request: str = ""
+    """The page of the open request; "" if there is none."""
+
+
+def check(branch: Branch, wish: Wish) -> Proposed:
+    """Say what would be proposed. The main branch is checked out."""
+    rollup = _planned(branch.clone, wish)
+    report = report_of(rollup, was_applied=False)
+    outcome = Outcome.IN_STEP if rollup.plan.is_empty else Outcome.WOULD_CHANGE
+    return _proposed(outcome, report, drift_of(rollup.service), proposal=branch.heads.proposal)
+
+
+def propose(branch: Branch, wish: Wish) -> Proposed:
+    """Bring a branch, and its request, to what an update of the main branch gives. The main branch is checked out.
+
+    Raises RefusedError or FailedError; if that was before the push, nothing has changed.
+    """
+    rollup = _planned(branch.clone, wish)
+    report = report_of(rollup, was_applied=True)
+    drift = drift_of(rollup.service)  # before its files are others
+    if rollup.plan.is_empty:
+        proposal = branch.withdraw(OBSOLETE)
+        return _proposed(Outcome.PERSON if report.open else Outcome.IN_STEP, report, drift, proposal=proposal)
+    branch.start()
+    report = _update(branch.clone, wish, report)
+    title, body = reports.commit_message(report).partition("\n")[0], reports.as_markdown(report)
+    proposal, request = branch.publish(title=title, body=body, needs_person=bool(report.open))
+    outcome = Outcome.PERSON if report.open else Outcome.PROPOSED
+    return _proposed(outcome, report, drift, proposal=proposal, request=request.url)
+
+
+def _planned(clone: Clone, wish: Wish) -> Rollup:
+    rollup = engine.prepare(Request(clone.folder / wish.folder, wish.template, wish.ref, wish.answers))
+    if wish.heal:
+        rollup.plan.acknowledge()
+    return rollup
+
+
+def _update(clone: Clone, wish: Wish, described: Report) -> Report:
+    """Roll up onto what is checked out, and commit; return the report with what of the last steps did not work.
+
+    :param described: the report of the whole request, of which what is checked out may have a part already.
+    """
+    rollup = _planned(clone, wish)
+    if rollup.plan.is_empty:
+        return described
+    repository, changes = rollup.repository, rollup.plan.changes
+    transaction.apply(changes, repository.service, repository.state)
+    paths = [change.path for change in changes]
+    failed = None
+    if wish.lock and "pyproject.toml" in paths and (repository.service / "uv.lock").exists():
+        failed = engine.lock_dependencies(repository.service)
+        paths.append("uv.lock")
+    engine.commit(repository, paths, signed(reports.commit_message(described), rollup.template.commit))
+    transaction.close(repository.state)
+    return replace(described, decisions=[*described.decisions, *([failed] if failed else [])])
+
+
+def _proposed(
+    outcome: Outcome, report: Report, drift: tuple[str, ...], *, proposal: str, request: str = ""
+) -> Proposed:
+    return Proposed(outcome, report.summary(), reports.as_markdown(report), report.new, drift, proposal, request)
+
+
+def drift_of(service: Service) -> tuple[str, ...]:
+    """The paths that the template owns, and that are not as it rendered them."""
+    owned = {path: entry for path, entry in service.manifest.items() if entry.owner == "owned"}
+    return tuple(
+        path for path, entry in sorted(owned.items()) if not ((file := service.file(path)) and entry.is_like(file))
+    )

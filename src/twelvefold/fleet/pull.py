@@ -1,0 +1,127 @@
+"""A service updates itself: its own pipeline proposes the update to its own repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from twelvefold import template as templates
+from twelvefold.cli import answers_of, show
+from twelvefold.commands import refuse_unknown_report
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.fleet.forges import RIGHTS
+from twelvefold.fleet.jobs import Job, run
+from twelvefold.fleet.outcomes import CODES, KINDS, line
+from twelvefold.fleet.propose import Wish
+from twelvefold.fleet.results import Outcome, Result
+from twelvefold.git import GitError, git, without_credentials
+from twelvefold.rollup import refuse_untrusted, template_url
+from twelvefold.service import Repository, Service
+
+TOKENS = {"gitlab": "TWELVEFOLD_TOKEN", "gitlab-push": "TWELVEFOLD_TOKEN", "github": "GITHUB_TOKEN"}
+ANNOTATIONS = {Outcome.PERSON: "warning", Outcome.FAILED: "error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a service's repository lives, and what opens requests there."""
+
+    url: str
+    forge: str
+    forge_url: str | None = None
+
+
+def home(service: Path, environ: Mapping[str, str]) -> Home:
+    """As the pipeline's own variables say, or else as the clone's `origin` does, on no forge that is known then."""
+    if environ.get("GITLAB_CI") and environ.get("CI_PROJECT_URL"):
+        return Home(environ["CI_PROJECT_URL"] + ".git", "gitlab", environ.get("CI_SERVER_URL"))
+    if environ.get("GITHUB_ACTIONS") and environ.get("GITHUB_REPOSITORY"):
+        page = f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{environ['GITHUB_REPOSITORY']}"
+        return Home(page + ".git", "github", environ.get("GITHUB_API_URL"))
+    try:
+        return Home(without_credentials(git(service, "remote", "get-url", "origin")), "git")
+    except GitError as error:
+        raise RefusedError(f"{service} has no origin to propose to. Run: git remote add origin URL") from error
+
+
+def run_propose(folder: Path, options: Mapping[str, Any]) -> int:
+    """Propose the update to the repository that `folder` is a clone of, and return the exit code.
+
+    The folder itself stays as it is: a pipeline's clone may be shallow, or of another commit.
+    """
+    refuse_unknown_report(options)
+    service = Service.open(folder)
+    with tempfile.TemporaryDirectory(prefix="twelvefold-") as scratch:
+        result = run(job_of(service, options, Path(scratch)))
+    for path in options["reports"]:
+        write(result, path)
+    tell(result, os.environ)
+    return CODES[result.outcome]
+
+
+def job_of(service: Service, options: Mapping[str, Any], scratch: Path) -> Job:
+    """What is to be done in the service's repository. Raises RefusedError if that is not known, or has no token."""
+    at = home(service.root, os.environ)
+    kind = options["forge"] or at.forge
+    token = options["token"] or TOKENS.get(kind)
+    if token and not os.environ.get(token):
+        raise RefusedError(f"The variable {token}, which should hold a token, is not set. {RIGHTS[kind]}")
+    wish = wish_of(service, options)
+    return Job(
+        key="service",
+        name=str(service.answers.get("project_slug") or service.root.name),
+        url=at.url,
+        wish=wish,
+        template=templates.find(wish.template, wish.ref),
+        forge=kind,
+        forge_url=options["forge_url"] or at.forge_url,
+        token=token,
+        results=scratch / "results",
+        clones=scratch / "clones",
+        seconds=options["timeout"],
+        is_dry=options["check"],
+    )
+
+
+def wish_of(service: Service, options: Mapping[str, Any]) -> Wish:
+    """The update that is asked for. Raises RefusedError if the template is not known, or not trusted."""
+    url = template_url(service, options["template"])
+    refuse_untrusted(url, is_named=bool(options["template"]))
+    return Wish(
+        url,
+        options["ref"],
+        answers_of(options["answers"]),
+        Repository.around(service.root).prefix.rstrip("/"),
+        options["branch"],
+        heal=options["heal"],
+        lock=not options["no_lock"],
+    )
+
+
+def write(result: Result, path: Path) -> None:
+    """Write a report: the request's description, or the result for programs, by the name's ending."""
+    told = asdict(result) | {"needs_person": result.outcome is Outcome.PERSON}
+    as_json = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    as_markdown = result.report or f"# {line(result)}\n"
+    try:
+        path.write_text(as_json if path.suffix == ".json" else as_markdown, encoding="utf-8")
+    except OSError as error:
+        raise FailedError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def tell(result: Result, environ: Mapping[str, str]) -> None:
+    """Print what happened; in a workflow of GitHub, what needs a person as an annotation, which its page shows."""
+    kind = ANNOTATIONS.get(result.outcome)
+    if kind and environ.get("GITHUB_ACTIONS"):
+        # https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+        escaped = line(result).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        click.echo(f"::{kind} title=Update from the template::{escaped}")
+    else:
+        show(KINDS[result.outcome], line(result))

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from histories import twelvefold
+from twelvefold.cli import COLOURS, Failure, answers_of, exit_code, main
+from twelvefold.decisions import PERSON, Decision, Outcome
+from twelvefold.errors import FailedError, RefusedError
+from twelvefold.report import Report, lines
+from twelvefold.service import File
+from twelvefold.transaction import Change
+
+SHOW = "from twelvefold.cli import show; show('open', 'look'); show('note', 'plain')"
+
+
+def test_on_a_terminal_there_are_colours() -> None:
+    reader, writer = os.openpty()
+    subprocess.run([sys.executable, "-c", SHOW], stdout=writer, check=True)
+    os.close(writer)
+    said = os.read(reader, 1000).decode()
+    os.close(reader)
+    assert said.splitlines() == ["\x1b[33mlook\x1b[0m", "plain\x1b[0m"]
+
+
+def test_elsewhere_there_are_none() -> None:
+    done = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True)
+    assert done.stdout == "look\nplain\n"
+
+
+def test_every_colour_is_that_of_a_line_which_a_report_can_have() -> None:
+    decisions = [Decision(outcome, "path", note="note") for outcome in Outcome]
+    old, new = File(b"a"), File(b"b")
+    changes = [Change("a", None, new), Change("b", old, new), Change("c", old, None)]
+    report = Report("pay-api", "/template", "1", "2", "", changes, decisions, ["note"], was_applied=True)
+    assert {kind for kind, _ in lines(report)} >= set(COLOURS)
+
+
+def test_answers_are_split_at_the_first_equals_sign() -> None:
+    given = ("ci=github", " owner =a = b", "description=", "ci=gitlab")
+    assert answers_of(given) == {"ci": "gitlab", "owner": "a = b", "description": ""}
+
+
+def test_an_answer_without_one_is_refused_with_what_to_type() -> None:
+    with pytest.raises(RefusedError, match="such as ci=github; it was given 'ci'"):
+        answers_of(("ci",))
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_what_needs_a_person_is_exit_code_2(outcome: Outcome) -> None:
+    kept = Decision(Outcome.KEPT)
+    assert exit_code([kept, Decision(outcome)]) == (2 if outcome in PERSON else 0)
+    assert exit_code([kept, Decision(outcome, is_acknowledged=True)]) == 0
+    assert exit_code([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RefusedError("Not so."), 2, "Error: Not so.\n"),
+        (FailedError("No disk."), 3, "Error: No disk.\n"),
+        (OSError(28, "No space left on device", "/a/file"), 3, "Error: /a/file: No space left on device\n"),
+        (OSError(5, "Input/output error"), 3, "Error: Input/output error\n"),
+        (KeyboardInterrupt(), 130, "Error: Interrupted. If files were being changed, the next command finishes that"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_whatever_ends_a_command_is_a_sentence_and_an_exit_code(error: BaseException, code: int, said: str) -> None:
+    @click.group(cls=Failure)
+    def group() -> None: ...
+
+    @group.command()
+    def fail() -> None:
+        raise error
+
+    done = CliRunner().invoke(group, ["fail"])
+    assert done.exit_code == code
+    assert done.output.startswith(said)
+    assert "Traceback" not in done.output
+
+
+def test_a_mistake_of_ours_is_not_made_to_look_like_the_user_s() -> None:
+    @click.group(cls=Failure)
+    def group() -> None: ...
+
+    @group.command()
+    def fail() -> None:
+        raise AssertionError("ours")
+
+    with pytest.raises(AssertionError):
+        CliRunner().invoke(group, ["fail"], catch_exceptions=False)
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert twelvefold("--version").output.strip().endswith(version("twelvefold"))
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_option_is_explained(command: str) -> None:
+    options = [one for one in main.commands[command].params if isinstance(one, click.Option)]
+    assert [one.name for one in options if not one.help] == []
+    assert main.commands[command].help
