@@ -33,6 +33,10 @@ help: ## Show what can be done
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
+uv.lock: pyproject.toml | $(TOOLS)
+	@"$(UV)" lock --quiet
+	@touch $@
+
 .PHONY: moved
 .venv/installed: pyproject.toml uv.lock $(MOVED) | $(TOOLS)
 	@echo "Installing the template's own tools into .venv/ ..."
@@ -47,16 +51,28 @@ install: .venv/installed ## Install everything into this checkout
 run: install ## Render a service, start it, and show what there is to see
 	@exec python scripts/run.py
 
+.PHONY: example
+example: install ## Make a service of an example and start it: make example NAME=poller
+	@exec python scripts/example.py $(NAME)
+
+.PHONY: fleet-demo
+fleet-demo: install ## Make eight services of older releases, roll them all up, and show the fleet's page
+	@exec python scripts/fleet_demo.py $(ARGS)
+
 .PHONY: test
 test: install ## Run the tests
 	@pytest --numprocesses $(WORKERS) $(ARGS)
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take long
-	@pytest --numprocesses $(WORKERS) -m slow $(ARGS)
+	@pytest --numprocesses $(WORKERS) -m "slow and not deep" $(ARGS)
+
+.PHONY: test-deep
+test-deep: install ## Run the tests that look further, for a night
+	@pytest --numprocesses $(WORKERS) -m deep $(ARGS)
 
 .PHONY: test-all
-test-all: test test-slow ## Run all tests
+test-all: test test-slow test-deep ## Run all tests
 
 .PHONY: lint
 lint: install ## Check style, types and declared dependencies
@@ -64,6 +80,14 @@ lint: install ## Check style, types and declared dependencies
 	ruff format --check
 	mypy
 	deptry src
+	@python scripts/style.py
+	nitpick check
+	SKIP=mypy,nitpick,ruff-check,ruff-format prek run --config .pre-commit-config.yaml --all-files
+
+.PHONY: hooks
+hooks: install ## Run the checks before every commit
+	@python scripts/style.py
+	pre-commit install
 
 .PHONY: format
 format: install ## Mend what can be mended of the style
@@ -96,9 +120,33 @@ bench: install ## Measure, side by side with a peer (minutes)
 bench-service: install ## Measure what the chassis costs on top of bare FastAPI (needs wrk)
 	python benchmarks/service.py $(ARGS)
 
+.PHONY: bench-tasks
+bench-tasks: install ## Measure how fast tasks are sent and done (needs a broker)
+	@python benchmarks/tasks.py $(ARGS)
+
+.PHONY: bench-tasks-kill
+bench-tasks-kill: install ## Kill workers under load: what is lost, what runs twice (needs Redis, RabbitMQ and NATS)
+	@python benchmarks/tasks_kill.py $(ARGS)
+
 .PHONY: bench-rollup
 bench-rollup: install ## Roll up beside scaraplate, cruft and copier: what each loses, what it costs (minutes)
 	@python benchmarks/rollup.py $(ARGS)
+
+.PHONY: bench-poller
+bench-poller: install ## Measure the example poller: make bench-poller ARGS="--broker redis" kills its workers, too
+	@python benchmarks/poller.py $(ARGS)
+
+.PHONY: bench-fleet
+bench-fleet: install ## Roll up onto many repositories beside scaraplate and cruft (minutes)
+	@python benchmarks/fleet.py $(ARGS)
+
+.PHONY: bench-pull
+bench-pull: install ## Measure what it costs that a service updates itself
+	@python benchmarks/pull.py $(ARGS)
+
+.PHONY: bench-page
+bench-page: install ## Measure how long the fleet's page takes to open (needs chromium)
+	@python benchmarks/page.py $(ARGS)
 
 .PHONY: factors
 factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors

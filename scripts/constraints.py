@@ -17,6 +17,7 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 PYPROJECT = TEMPLATE / "<<cookiecutter.project_slug>>" / "pyproject.toml"
+EVERYTHING = {"database": True, "tasks": True, "auth": True}
 PINS = re.compile(r"(?<=^constraint-dependencies = \[\n)(?:  .*\n)*(?=\]$)", re.MULTILINE)
 
 
@@ -39,7 +40,9 @@ def requirement(package: dict[str, object]) -> str:
 def main() -> None:
     os.environ["TWELVEFOLD_QUIET"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
-        service = cookiecutter(str(TEMPLATE), no_input=True, output_dir=scratch, default_config=True)
+        service = cookiecutter(
+            str(TEMPLATE), no_input=True, output_dir=scratch, default_config=True, extra_context=EVERYTHING
+        )
         pins = "".join(f'  "{pin}",\n' for pin in newest(Path(service)))
     before = PYPROJECT.read_text(encoding="utf-8")
     PYPROJECT.write_text(PINS.sub(lambda _: pins, before), encoding="utf-8")

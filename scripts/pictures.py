@@ -1,4 +1,5 @@
-"""Take the pictures of README.md and docs/: a service's API docs, and a rollup on a terminal and as a merge request.
+"""Take the pictures of README.md and docs/: a service's API docs, a rollup on a terminal and as a
+merge request, and the fleet's page.
 
 Run by `make picture`. Needs chromium (`apt-get install chromium`) and the history of the releases.
 """
@@ -18,10 +19,13 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.text import Text
 
+import made_up
 from rendered import TEMPLATE, run
 from rendered import render as rendered_from
-from run import render, started, wait_for_address
+from run import SCRATCH
+from serving import install, render, started, wait_for_address
 from twelvefold.cli import main as twelvefold
+from twelvefold.fleet.page import page
 
 IMAGES = TEMPLATE / "docs" / "images"
 QUIET = [
@@ -50,12 +54,13 @@ def main() -> int:
     if chromium is None:
         sys.stderr.write("chromium is missing; on Debian: apt-get install chromium\n")
         return 2
-    service = render()
-    subprocess.run(["make", "--no-print-directory", "install"], cwd=service, check=True)
-    with started(service) as process:
+    service = render(SCRATCH)
+    install(service)
+    with started(service, "my_service") as process:
         screenshot(chromium, wait_for_address(process) + "/docs", IMAGES / "api-docs.png", "1100,600")
     with tempfile.TemporaryDirectory() as folder:
         picture_rollup(chromium, Path(folder))
+        picture_fleet(chromium, Path(folder))
     return 0
 
 
@@ -82,6 +87,13 @@ def picture_rollup(chromium: str, folder: Path) -> None:
     )
     (folder / "report.html").write_text(f"<meta charset=utf-8><style>{STYLE}</style>{page}", encoding="utf-8")
     screenshot(chromium, (folder / "report.html").as_uri(), IMAGES / "report.png", "1000,900")
+
+
+def picture_fleet(chromium: str, folder: Path) -> None:
+    """Write a picture of the fleet's page, with services that are made up."""
+    html = page(made_up.services(300), title="Payments", template=made_up.TEMPLATE, now=made_up.NOW)
+    (folder / "fleet.html").write_text(html, encoding="utf-8")
+    screenshot(chromium, (folder / "fleet.html").as_uri(), IMAGES / "fleet.png", "1100,900")
 
 
 def write_terminal(output: str) -> None:

@@ -25,6 +25,12 @@ def combinations() -> list[dict[str, str | bool]]:
     return [dict(zip(choices, chosen, strict=True)) for chosen in itertools.product(*choices.values())]
 
 
+def capability_sets() -> list[dict[str, str | bool]]:
+    """Every set of capabilities, each with one of the other choices: those change neither Python nor its tools."""
+    chosen = [answers for answers in combinations() if answers["ci"] == "gitlab"]
+    return [{**answers, "ci": ("gitlab", "github", "jenkins")[index % 3]} for index, answers in enumerate(chosen)]
+
+
 def label(answers: dict[str, str | bool]) -> str:
     """A short name for a set of answers, for a test's id."""
     return ",".join(f"{question}={answer}" for question, answer in answers.items())

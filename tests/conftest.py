@@ -2,19 +2,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from commands import succeed
-from environments import TEMPLATE, render, service_python
+from environments import EVERYTHING, TEMPLATE, render, service_python
 
 if TYPE_CHECKING:
+    from browser import Browser
+    from fleets import Fleet
     from histories import History
+    from widened import Deploy
+
+# What `make test ARGS="-k this"` says to pytest is not for the makes that tests call.
+for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)
 
 # Examples render services, on machines of any speed: their number is bounded, not their time. They are the same in each
 # run, so that a change is judged and not the draw; HYPOTHESIS_RANDOM=1 HYPOTHESIS_EXAMPLES=500 looks for new ones.
@@ -32,6 +40,27 @@ for who in ("AUTHOR", "COMMITTER"):
     os.environ.setdefault(f"GIT_{who}_EMAIL", "test@example.com")
 
 Render = Callable[..., Path]
+
+
+class OneImageOneProcess(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands the tests of an image to one process, which builds it once, and all others out one by one.
+
+    The groups of pytest-xdist are for this; its marks have no effect with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if "/test_image" in file else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneImageOneProcess | None:
+    """In the slow lane, which is where images are."""
+    return OneImageOneProcess(config, log) if config.getoption("markexpr").startswith("slow") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The chassis' tests, by far the longest of all, begin first: at the end one core would wait for the other."""
+    items.sort(key=lambda item: "/test_chassis.py::" not in item.nodeid)
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +89,52 @@ def fresh(rendered: Render, tmp_path: Path) -> Render:
 def python() -> Path:
     """The Python of the environment that all rendered services share."""
     return service_python()
+
+
+@pytest.fixture(scope="session")
+def widened(rendered: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A service with every capability, and a package of the team's that uses them. Not to run in: see the next two."""
+    import widened
+
+    service = rendered(**EVERYTHING)
+    return widened.write_notes(Path(shutil.copytree(service, tmp_path_factory.mktemp("widened") / service.name)))
+
+
+@pytest.fixture(scope="module")
+def embedded(widened: Path, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Deploy:
+    """A deploy of it that needs nothing of the machine."""
+    import widened as deploys
+
+    return deploys.embedded(widened, python, tmp_path_factory.mktemp("embedded"))
+
+
+@pytest.fixture(scope="module")
+def networked(widened: Path, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
+    """A deploy of it on PostgreSQL and Redis."""
+    import widened as deploys
+
+    with deploys.networked(widened, python, tmp_path_factory.mktemp("networked")) as deploy:
+        yield deploy
+
+
+@pytest.fixture(scope="session")
+def one_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real browser. Skips the test where there is none, or fails it where REQUIRE_TOOLS=1."""
+    import browser
+
+    if missing := browser.tools():
+        if os.environ.get("REQUIRE_TOOLS") == "1":
+            pytest.fail(f"missing: {', '.join(missing)}")
+        pytest.skip(f"needs {', '.join(missing)}; on Debian: apt-get install chromium chromium-driver")
+    with browser.browsing(tmp_path_factory.mktemp("browser") / "profile") as found:
+        yield found
+
+
+@pytest.fixture
+def browser(one_browser: Browser) -> Browser:
+    """The browser, as if it had just been started."""
+    one_browser.forget()
+    return one_browser
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +176,19 @@ def history(beginning: Path, tmp_path: Path) -> History:
 def service(beginning: Path, tmp_path: Path) -> Path:
     """A copy of the small template's service, to edit as a team does."""
     return Path(shutil.copytree(beginning / "services/pay-api", tmp_path / "services/pay-api"))
+
+
+@pytest.fixture
+def fleet(history: History, service: Path, tmp_path: Path) -> Fleet:
+    """An empty fleet; its template has the release 0.1.0, which the seed is of, and 0.2.0."""
+    import fleets
+
+    history.release("0.2.0", {"owned/core.py": '"""The template\'s, mended."""\n', "owned/new.py": "NEW = True\n"})
+    folder = tmp_path / "fleet"
+    (folder / "git").mkdir(parents=True)
+    made = fleets.Fleet(folder, history, service)
+    made.configure()
+    return made
 
 
 def git(directory: Path, *arguments: str) -> str:

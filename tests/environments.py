@@ -18,7 +18,11 @@ from filelock import FileLock
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
+# A fork's own, in a fork.
+ADDRESS = str(json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_url"])
 CACHE = TEMPLATE / ".cache" / "services"
+# What is installed for all of them serves those that need less.
+EVERYTHING: dict[str, str | bool] = {"database": True, "tasks": True, "auth": True}
 
 # What `make release` sets, and a service tells as its chassis' version.
 VERSION: str = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_version"]
@@ -43,13 +47,16 @@ def service_python(version: str = "") -> Path:
     home = CACHE / name
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(CACHE / f"{name}.lock"):
-        rendered = render(_absent(CACHE / f"{name}.new"))
+        rendered = render(_absent(CACHE / f"{name}.new"), **EVERYTHING)
         installed = home / ".venv" / "installed-from"
         declared = (rendered / "pyproject.toml").read_bytes()
         if not installed.is_file() or installed.read_bytes() != declared:
             shutil.move(rendered, _absent(home))
             environment = {**without_project(), "UV_PYTHON": str(interpreter(version)) if version else sys.executable}
-            for command in (["lock"], ["sync", "--frozen", "--no-install-project", "--compile-bytecode"]):
+            for command in (
+                ["lock"],
+                ["sync", "--frozen", "--no-install-project", "--compile-bytecode", "--group=hooks"],
+            ):
                 subprocess.run(["uv", "--quiet", *command], cwd=home, env=environment, check=True)
             installed.write_bytes(declared)
         _absent(CACHE / f"{name}.new")

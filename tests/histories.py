@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 
 from conftest import commit, git
 from environments import TEMPLATE
+from rendered import render_here
 from trees import tree
 from twelvefold.cli import main
-from twelvefold.render import imports_apart
 
 SLUG = "pay-api"
 EXTENSION = """
@@ -184,15 +184,11 @@ class History:
 
 def render(history: History, version: str, folder: Path, **answers: str | bool) -> Path:
     """A service, committed, as cookiecutter renders it at `version`."""
-    from cookiecutter.main import cookiecutter
-
     checkout = folder / f"template-{version}"
     if not checkout.exists():
         git(folder, "clone", "--quiet", str(history.repository), str(checkout))
         git(checkout, "checkout", "--quiet", version)
-    with imports_apart(checkout):
-        options = {"no_input": True, "extra_context": answers, "output_dir": str(folder / "services")}
-        service = Path(cookiecutter(str(checkout), **options))
+    service = render_here(checkout, folder / "services", answers)
     commit(service, "Rendered")
     return service
 

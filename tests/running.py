@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
 import subprocess
 import threading
@@ -13,11 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from environments import without_project
+from commands import Done, run
+from environments import CACHE, without_project
 
 LISTENING = re.compile(r"listening on http://([\d.]+):(\d+)")
 START_SECONDS = 30
 STOP_SECONDS = 30
+# The chassis' tests run in place, and on each Python: their bytes are the same in every service.
+TEAM_S_TESTS = ("pytest", "-q", "--ignore=tests/chassis")
 
 
 @dataclass
@@ -50,11 +54,15 @@ class Running:
     def get(
         self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
     ) -> Answer:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
+        connection = self.connection()
         with contextlib.closing(connection):
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A connection to it, not yet open."""
+        return http.client.HTTPConnection(self.host, self.port, timeout=30)
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
@@ -63,9 +71,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(service: Path, python: Path, **variables: str) -> Iterator[Running]:
-    """Start `service` on a free port as its users do, with `variables` added to the environment."""
-    command = [str(python), "-m", package_of(service), "serve"]
+def running(service: Path, python: Path, kind: str = "serve", **variables: str) -> Iterator[Running]:
+    """Start a process of `service` on a free port as its users do, with `variables` added to the environment."""
+    command = [str(python), "-m", package_of(service), kind]
     with started(command, folder=service, environment=environment_of(service, **variables)) as process:
         yield process
 
@@ -103,9 +111,31 @@ def started(command: Sequence[str], *, folder: Path, environment: Mapping[str, s
                 stream.close()
 
 
+def command(service: Path, python: Path, *arguments: str, typed: str | None = None, **variables: str) -> Done:
+    """Run one of the commands of `service` to its end, with `typed` as its input."""
+    environment = environment_of(service, **variables)
+    return run(python, "-m", package_of(service), *arguments, cwd=service, env=environment, typed=typed)
+
+
+def run_in(service: Path, python: Path, *arguments: str, **variables: str) -> Done:
+    """Run the shared environment's Python in `service`, with `variables` added to the environment."""
+    # mypy's of one test serves the next: most of its time goes into libraries, which all services share.
+    shared = {"MYPY_CACHE_DIR": str(CACHE / f"mypy-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")}
+    environment = {**without_project(), **shared, "PYTHONPATH": str(service / "src"), **variables}
+    return run(python, "-m", *arguments, cwd=service, env=environment)
+
+
 def package_of(service: Path) -> str:
     """The name of the team's package in `service`."""
     return str(json.loads((service / ".twelvefold/answers.json").read_text(encoding="utf-8"))["package_name"])
+
+
+def write_package(service: Path, files: Mapping[str, str]) -> Path:
+    """Write files, by name, over those of the team's package in `service`, and return `service`."""
+    package = service / "src" / package_of(service)
+    for name, text in files.items():
+        (package / name).write_text(text, encoding="utf-8")
+    return service
 
 
 def environment_of(service: Path, **variables: str) -> dict[str, str]:

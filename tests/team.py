@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from running import package_of
+from running import write_package
 
 SETTINGS = """
 from typing import Annotated
@@ -200,10 +200,7 @@ if __name__ == "__main__":
 
 def take_over(service: Path) -> Path:
     """Put the team's package in the place of the first one of `service`, and return `service`."""
-    package = service / "src" / package_of(service)
-    for name, text in {"settings.py": SETTINGS, "api.py": API, "__main__.py": MAIN}.items():
-        (package / name).write_text(text, encoding="utf-8")
-    return service
+    return write_package(service, {"settings.py": SETTINGS, "api.py": API, "__main__.py": MAIN})
 
 
 @dataclass

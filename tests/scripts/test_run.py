@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
-import select
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,21 +12,7 @@ import pytest
 from filelock import FileLock
 
 from environments import TEMPLATE
-
-DEADLINE_SECONDS = 120
-
-
-def read_until(terminal: int, pattern: str, text: str = "") -> str:
-    """Read the terminal until `pattern` is in what it showed; fails at the deadline."""
-    until = time.monotonic() + DEADLINE_SECONDS
-    while not re.search(pattern, text):
-        assert time.monotonic() < until, f"{pattern!r} did not show; the terminal shows:\n{text}"
-        if select.select([terminal], [], [], 1)[0]:
-            try:
-                text += os.read(terminal, 65536).decode()
-            except OSError as ended:
-                raise AssertionError(f"it ended without {pattern!r}; the terminal shows:\n{text}") from ended
-    return text
+from terminal import exit_code, make, read_until
 
 
 @pytest.fixture(autouse=True)
@@ -40,21 +23,8 @@ def alone() -> Iterator[None]:
         yield
 
 
-def make_run() -> tuple[int, int]:
-    """Start `make run` in a terminal; return its process id and the terminal."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(TEMPLATE)
-        os.execvp("make", ["make", "run"])  # noqa: S606 - no shell is wanted
-    return process, terminal
-
-
-def exit_code(process: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-
-
 def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
-    process, terminal = make_run()
+    process, terminal = make("run")
     shown = read_until(terminal, r"Ctrl-C ends it\.")
     address = re.findall(r"http://127\.0\.0\.1:\d+", shown)[0]
     for path in ("/api/v1/greeting", "/docs", "/metrics", "/livez"):
@@ -70,7 +40,7 @@ def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
 
 @pytest.mark.parametrize("moment", ["Rendering a service", "Installing it", "Starting it"])
 def test_ctrl_c_before_it_serves_stops_it_without_a_traceback(moment: str) -> None:
-    process, terminal = make_run()
+    process, terminal = make("run")
     shown = read_until(terminal, moment)
     os.write(terminal, b"\x03")
     shown = read_until(terminal, r"Error 130", shown)
