@@ -14,6 +14,8 @@ export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 # Python run in the template's folder must leave nothing there: what lies there is rendered.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
+# Thousands of processes are started here; where nothing may be written, each compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.tools/bin
 
 WORKERS ?= 2
