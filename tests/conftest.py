@@ -42,20 +42,24 @@ for who in ("AUTHOR", "COMMITTER"):
 Render = Callable[..., Path]
 
 
-class OneImageOneProcess(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Hands the tests of an image to one process, which builds it once, and all others out one by one.
+# An image that takes a minute to build, a hundred repositories that take a minute to make.
+MADE_ONCE = ("tests/deploy/test_image", "tests/fleet/test_hundred")
+
+
+class MadeOnceByOneProcess(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands the tests of a file whose set-up is dear to one process, and all others out one by one.
 
     The groups of pytest-xdist are for this; its marks have no effect with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return file if "/test_image" in file else nodeid
+        return file if file.startswith(MADE_ONCE) else nodeid
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneImageOneProcess | None:
-    """In the slow lane, which is where images are."""
-    return OneImageOneProcess(config, log) if config.getoption("markexpr").startswith("slow") else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> MadeOnceByOneProcess | None:
+    """In the slow lane, which is where they are."""
+    return MadeOnceByOneProcess(config, log) if config.getoption("markexpr").startswith("slow") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
