@@ -17,6 +17,9 @@ Resource = Callable[..., AbstractAsyncContextManager[object]]
 One that has a parameter `registry` is also given the CollectorRegistry for metrics of its own.
 """
 
+CANCEL_SECONDS = 3.0
+"""How long a task may clean up before it is cancelled again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -26,6 +29,17 @@ class StartError(Exception):
 
 class CloseError(Exception):
     """Something did not close as it should have. It was logged, and the rest was closed."""
+
+
+async def ended(task: asyncio.Task[Any]) -> None:
+    """Cancel `task` until it ends, and wait for that. What it raised stays in it.
+
+    Once is not enough: redis-py takes a cancellation that comes while it connects for a time-out, and before Python
+    3.12 asyncio.wait_for returns a result that comes at the same moment instead of ending.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_SECONDS)
 
 
 class Background:

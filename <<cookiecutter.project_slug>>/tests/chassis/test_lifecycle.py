@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from chassis.lifecycle import Background, CloseError, Resource, StartError, opened
+from chassis import lifecycle
+from chassis.lifecycle import Background, CloseError, Resource, StartError, ended, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -112,3 +113,33 @@ async def test_nothing_starts_after_the_end() -> None:
     await background.finish(1)
     with pytest.raises(RuntimeError, match="is ending"):
         background.spawn(asyncio.sleep(0))
+
+
+async def test_what_is_ended_is_cancelled_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "CANCEL_SECONDS", 0.01)
+    cancelled = 0
+
+    async def deaf() -> None:
+        nonlocal cancelled
+        while cancelled < 3:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled += 1
+
+    task = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await ended(task)
+    assert task.done()
+    assert cancelled == 3
+
+
+async def test_what_failed_before_it_was_ended_raises_nothing() -> None:
+    async def failing() -> None:
+        raise ValueError("no")
+
+    task = asyncio.create_task(failing())
+    await asyncio.wait([task])
+    await ended(task)
+    assert isinstance(task.exception(), ValueError)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from .. import lifecycle
 from .memory_queue import MemoryQueue
 from .opened import Opened
 from .queue import Delivery
@@ -20,8 +21,6 @@ LOOK_SECONDS = 1.0
 """How often it is looked whether all is well, and who was cancelled."""
 COUNT_SECONDS = 5.0
 RENEW_SECONDS = 600.0
-CANCEL_SECONDS = 3.0
-"""How long a task may clean up before it is cancelled again."""
 END_SECONDS = 5.0
 """How long a task may take to end that was cut off."""
 
@@ -169,8 +168,6 @@ class Consumer:
 
 async def _ended(task: asyncio.Task[Any]) -> None:
     """Cancel `task` and wait for it; what it raised is logged."""
-    while not task.done():  # redis-py takes a cancellation that comes while it connects for a time-out
-        task.cancel()
-        await asyncio.wait([task], timeout=CANCEL_SECONDS)
+    await lifecycle.ended(task)
     if not task.cancelled() and (error := task.exception()):
         log.error("taking tasks failed", exc_info=error)

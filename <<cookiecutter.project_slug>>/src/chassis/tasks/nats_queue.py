@@ -17,6 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType,
 from nats.js.errors import BadRequestError, NotFoundError
 from taskiq.message import BrokerMessage
 
+from ..lifecycle import ended
 from .nats_connection import NatsConnection, told_plainly
 from .queue import Buried, Delivery, Queue
 
@@ -52,8 +53,7 @@ class NatsQueue(Queue):
         if self._ending:
             await asyncio.wait([self._ending])
         if self._beating:
-            self._beating.cancel()
-            await asyncio.wait([self._beating])
+            await ended(self._beating)
         await self._connection.close()
         await super().shutdown()
 

@@ -18,6 +18,7 @@ from typing import Any
 from redis import exceptions
 from taskiq.message import BrokerMessage
 
+from ..lifecycle import ended
 from .queue import Buried, Delivery, Queue
 from .redis_connection import connected, told_plainly
 
@@ -106,8 +107,7 @@ class RedisQueue(Queue):
         await super().shutdown()
         await asyncio.gather(*self._closing, return_exceptions=True)
         if self._keeping:
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])
+            await ended(self._keeping)
             with contextlib.suppress(ConnectionError):
                 await self._run("forget", [self._stream], self._consumer)
         await self._redis.aclose()

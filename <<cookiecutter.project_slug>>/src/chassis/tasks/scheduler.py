@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from ..lifecycle import ended
 from .definition import Options, Task
 from .errors import StoreMissingError, TasksUnavailableError
 from .opened import Opened
@@ -60,8 +61,7 @@ class Scheduler:
         try:
             yield
         finally:
-            running.cancel()
-            await asyncio.wait([running])
+            await ended(running)
             with contextlib.suppress(ConnectionError, TimeoutError):  # then the others wait for the lease to end
                 await self._store.remove(LEASE, self._me)
 

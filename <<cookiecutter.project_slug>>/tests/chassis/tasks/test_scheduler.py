@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from tasks.bench import opened, until
 
+from chassis import lifecycle
 from chassis.tasks import Tasks, scheduler
 from chassis.tasks.memory_store import MemoryStore
 from chassis.tasks.opened import Opened
@@ -181,3 +183,29 @@ async def test_seconds_too(part: Tasks, clock: Clock) -> None:
         for number in range(1, 4):
             clock.now += 1.5
             await sends(given, number)
+
+
+class Deaf(MemoryStore):
+    """Takes a cancellation for a time-out, as redis-py does while it connects, and asyncio.wait_for before 3.12."""
+
+    cancelled = 0
+
+    async def swap(self, key: str, old: bytes, new: bytes, *, seconds: float) -> bool:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            if self.cancelled == 1:
+                raise TimeoutError from None
+            raise
+        return False
+
+
+async def test_ends_though_a_cancellation_is_swallowed(
+    periodic: Tasks, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "CANCEL_SECONDS", 0.01)
+    store = Deaf(url="memory://", name="test")
+    async with opened(periodic) as given, asyncio.timeout(5), scheduling(periodic, replace(given, store=store)):
+        pass
+    assert store.cancelled == 2

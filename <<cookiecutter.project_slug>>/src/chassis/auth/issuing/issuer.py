@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from prometheus_client import Counter
 from pydantic import BaseModel
 
+from ...lifecycle import ended
 from ...settings import Settings
 from ..settings import AuthSettings
 from ..tokens import Signer, claims
@@ -134,6 +135,4 @@ async def issuing(settings: Settings, *, signer: Signer, sessions: Sessions) -> 
         try:
             yield issuer
         finally:
-            cleaning.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await cleaning
+            await ended(cleaning)
