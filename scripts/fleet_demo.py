@@ -25,7 +25,7 @@ from typing import Any
 from example import AUTHOR, commit, copy_template
 from release import VERSION_SET, numbers, unreleased
 from rendered import TEMPLATE, render_here, run
-from serving import environment, own_interrupts, step
+from serving import environment, held_interrupts, own_interrupts, step
 
 FLEET = TEMPLATE / "examples" / "fleet"
 SCRATCH = TEMPLATE / ".cache" / "fleet-demo"
@@ -213,7 +213,7 @@ def fleet(*arguments: str, exit_code: int = 0) -> None:
     """Show and run `twelvefold fleet`. Raises DemoError if it ends with another exit code."""
     command = ["twelvefold", "fleet", *arguments]
     print(f"$ {' '.join(command)}", flush=True)
-    with told_to_stop(subprocess.Popen(command, cwd=SCRATCH, env=environment(), start_new_session=True)) as process:
+    with told_to_stop(command) as process:
         code = process.wait()
     print(f"  exit code {code}\n", flush=True)
     if code != exit_code:
@@ -221,11 +221,16 @@ def fleet(*arguments: str, exit_code: int = 0) -> None:
 
 
 @contextmanager
-def told_to_stop(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Hand Ctrl-C on to a command, which has workers to end, and wait for it."""
+def told_to_stop(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The running command. Ctrl-C is handed on to it, which has workers to end, and waited for."""
+    process = None
     try:
+        with held_interrupts():
+            process = subprocess.Popen(command, cwd=SCRATCH, env=environment(), start_new_session=True)
         yield process
     except KeyboardInterrupt:
+        if process is None:
+            raise
         process.send_signal(signal.SIGINT)
         try:
             process.wait(STOP_SECONDS)

@@ -57,23 +57,42 @@ def own_interrupts() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM wait. A process that is being started would outlive whoever does not know it yet."""
+    told: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, _: told.append(got)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for got in told:
+        signal.raise_signal(got)
+
+
+@contextlib.contextmanager
 def started(service: Path, package: str) -> Iterator[subprocess.Popen[str]]:
     """The running service; SIGTERM ends it, as it would in a cluster."""
-    process = subprocess.Popen(
-        [service / ".venv/bin/python", "-m", package, "serve"],
-        cwd=service,
-        env={**environment(), "PORT": "0", "APP_LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = None
     try:
+        with held_interrupts():
+            process = subprocess.Popen(
+                [service / ".venv/bin/python", "-m", package, "serve"],
+                cwd=service,
+                env={**environment(), "PORT": "0", "APP_LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1"},
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
         yield process
     finally:
-        process.terminate()
-        with process:
-            for line in process.stdout or ():
-                sys.stdout.write(line)
+        if process:
+            process.terminate()
+            with process:
+                for line in process.stdout or ():
+                    sys.stdout.write(line)
 
 
 def wait_for_address(process: subprocess.Popen[str]) -> str:

@@ -35,6 +35,8 @@ pytestmark = pytest.mark.slow
 
 WORKFLOW = ".github/workflows/ci.yml"
 UPDATE = ".github/workflows/update.yml"
+# act 0.2 may lose what a step says last: on a busy machine it has not read all when the step's process ends.
+LINGERING = "bash -c 'bash -e $0; code=$?; sleep 0.5; exit $code' {0}"
 STAND_IN = "runs: { using: composite, steps: [{ run: echo a stand-in, shell: bash }] }\n"
 CHECKED = {"lint", "types", "style", "build", "chart", "audit licences secrets", "test-all", "smoke"}
 SHIPPED = {*CHECKED, "publish", "scan"}
@@ -180,6 +182,7 @@ def only(service: Path, jobs: set[str]) -> None:
     """Leave `jobs` in the workflow: act would run those that they need as well."""
     workflow = yaml.safe_load((service / WORKFLOW).read_text(encoding="utf-8"))
     workflow["on"] = workflow.pop(True)  # YAML 1.1 takes "on" for a boolean
+    workflow["defaults"] = {"run": {"shell": LINGERING}}
     workflow["jobs"] = {job: each for job, each in workflow["jobs"].items() if job in jobs}
     for job in workflow["jobs"].values():
         job["needs"] = [needed for needed in job.get("needs", []) if needed in jobs]
