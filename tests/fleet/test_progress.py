@@ -20,10 +20,13 @@ PROGRAM = str(Path(sys.executable).parent / "twelvefold")
 
 
 def test_without_a_terminal_each_service_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(2, "all") as tell:
+    with progress(2, "canary") as tell:
         tell(Result("a", "u", Outcome.PROPOSED, sentence="2 files."))
         tell(Result("b", "u", Outcome.FAILED, sentence="No luck."))
-    assert capsys.readouterr().out.splitlines() == ["1/2 a: proposed. 2 files.", "2/2 b: failed. No luck."]
+    assert capsys.readouterr().out.splitlines() == [
+        "canary 1/2 a: proposed. 2 files.",
+        "canary 2/2 b: failed. No luck.",
+    ]
 
 
 @pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])

@@ -18,19 +18,19 @@ Tell = Callable[[Result], None]
 @contextmanager
 def progress(total: int, title: str) -> Iterator[Tell]:
     """A bar with counts and an estimate on a terminal; a line a service elsewhere."""
-    with _bar(total, title) if sys.stderr.isatty() else _lines(total) as tell:
+    with _bar(total, title) if sys.stderr.isatty() else _lines(total, title) as tell:
         yield tell
 
 
 @contextmanager
-def _lines(total: int) -> Iterator[Tell]:
+def _lines(total: int, title: str) -> Iterator[Tell]:
     done = 0
 
     def tell(result: Result) -> None:
         nonlocal done
         done += 1
         with unread():
-            show(KINDS[result.outcome], f"{done}/{total} {line(result)}")
+            show(KINDS[result.outcome], f"{title} {done}/{total} {line(result)}")
 
     yield tell
 
