@@ -95,7 +95,7 @@ async def test_a_worker_that_is_stopped_finishes_and_hands_back_the_rest_at_once
 async def test_an_unhealthy_worker_takes_nothing_and_goes_on_by_itself(site: Site) -> None:
     async with worker(site) as working:
         (site.folder / "database-is-down").touch()
-        await said(working, "this process is not ready")
+        await said(working, "tasks are taken")  # "no more", or "no … until", if it had not yet begun
         assert (await working.ask("/readyz")).status == 503
         await site.run("flood 0 5")
         await asyncio.sleep(2)
