@@ -183,6 +183,12 @@ STATE = click.option(
     "--state", type=click.Path(path_type=Path), metavar="FOLDER", help="Where results and clones are kept: .fleet/."
 )
 ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only services of such names.")
+WAVE = click.option("--wave", metavar="NAME", help="Only this wave.")
+SHARD = click.option("--shard", metavar="I/N", help="Only the I-th of N parts: one a machine.")
+JOBS = click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, help="Processes.")
+MAX_FAILURES = click.option(
+    "--max-failures", type=click.FloatRange(0, 1), metavar="SHARE", help="The share of a wave that may fail."
+)
 
 
 @fleet.command("rollup")
@@ -191,12 +197,12 @@ ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only servi
 @ONLY
 @click.option("--ref", metavar="REF", help="A tag, branch or commit of the template.")
 @click.option("--check", is_flag=True, help="Only say which services would change.")
-@click.option("--wave", metavar="NAME", help="Only this wave.")
-@click.option("--shard", metavar="I/N", help="Only the I-th of N parts: one a machine.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, help="Processes.")
+@WAVE
+@SHARD
+@JOBS
 @click.option("--only-failed", is_flag=True, help="Only what failed the last time.")
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted, as it was begun.")
-@click.option("--max-failures", type=click.FloatRange(0, 1), metavar="SHARE", help="The share of a wave that may fail.")
+@MAX_FAILURES
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
 def fleet_rollup(**options: Any) -> None:
     """Propose the update to every service: a branch, and a request that describes it."""
@@ -213,10 +219,10 @@ def fleet_rollup(**options: Any) -> None:
 @click.option("--branch", metavar="NAME", required=True, help="The branch for what it changes.")
 @click.option("--title", metavar="TEXT", help="Of the commit and of the request.")
 @click.option("--check", is_flag=True, help="Only say where it would change something.")
-@click.option("--wave", metavar="NAME", help="Only this wave.")
-@click.option("--shard", metavar="I/N", help="Only the I-th of N parts: one a machine.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, help="Processes.")
-@click.option("--max-failures", type=click.FloatRange(0, 1), metavar="SHARE", help="The share of a wave that may fail.")
+@WAVE
+@SHARD
+@JOBS
+@MAX_FAILURES
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def fleet_run(**options: Any) -> None:
     """Run COMMAND in every repository, and propose what it changed: twelvefold fleet run --branch NAME -- COMMAND."""
