@@ -19,7 +19,7 @@ from taskiq.message import BrokerMessage
 
 from ..lifecycle import ended
 from .nats_connection import NatsConnection, told_plainly
-from .queue import Buried, Delivery, Queue
+from .queue import Buried, Delivery, Queue, first_of
 
 CONSUMER = "workers"
 WAIT_SECONDS = 0.5
@@ -70,12 +70,7 @@ class NatsQueue(Queue):
         fetching.add_done_callback(lambda _: news.set())
         try:
             while True:
-                while not fetched:
-                    if fetching.done():
-                        fetching.result()
-                    news.clear()
-                    await news.wait()
-                yield self._delivery(fetched.popleft())
+                yield self._delivery(await first_of(fetched, news, fetching))
         finally:
             closing.set()
             self._room.set()

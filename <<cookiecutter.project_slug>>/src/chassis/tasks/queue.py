@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from taskiq import AckableMessage, AsyncBroker
+
+Fetched = TypeVar("Fetched")
 
 
 class Delivery(AckableMessage):
@@ -79,3 +83,16 @@ class Queue(AsyncBroker):
     @abstractmethod
     async def replay(self, ids: Collection[str] | None = None) -> int:
         """Hand these dead letters, by default all, out again; return how many."""
+
+
+async def first_of(fetched: deque[Fetched], news: asyncio.Event, fetching: asyncio.Task[None]) -> Fetched:
+    """Take the first of what `fetching` puts there, once there is one. Raises what ended `fetching`.
+
+    :param news: set whenever there is something new, or no more to come.
+    """
+    while not fetched:
+        if fetching.done():
+            fetching.result()
+        news.clear()
+        await news.wait()
+    return fetched.popleft()

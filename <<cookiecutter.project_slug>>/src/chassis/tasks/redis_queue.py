@@ -19,7 +19,7 @@ from redis import exceptions
 from taskiq.message import BrokerMessage
 
 from ..lifecycle import ended
-from .queue import Buried, Delivery, Queue
+from .queue import Buried, Delivery, Queue, first_of
 from .redis_connection import connected, told_plainly
 
 GROUP = "workers"
@@ -126,12 +126,7 @@ class RedisQueue(Queue):
         fetching.add_done_callback(lambda _: news.set())
         try:
             while True:
-                while not fetched:
-                    if fetching.done():
-                        fetching.result()
-                    news.clear()
-                    await news.wait()
-                yield self._delivery(fetched.popleft())
+                yield self._delivery(await first_of(fetched, news, fetching))
         finally:
             closing.set()
             self._room.set()
