@@ -17,6 +17,7 @@ from environments import TEMPLATE
 from rendered import render_here
 from trees import tree
 from twelvefold.cli import main
+from twelvefold.render import imports_apart
 
 SLUG = "pay-api"
 EXTENSION = """
@@ -196,6 +197,17 @@ def render(history: History, version: str, folder: Path, **answers: str | bool) 
 def twelvefold(*arguments: str | Path) -> Result:
     """Run the command in this process."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def plain(history: History, service: Path) -> Result:
+    """Run `scaraplate rollup` of what is checked out in the template's repository, in this process."""
+    from scaraplate.__main__ import main as scaraplate
+
+    if not git(history.repository, "remote"):
+        git(history.repository, "remote", "add", "origin", "https://git.example.com/org/template.git")
+    options = ["rollup", str(history.repository), str(service), "--no-input"]
+    with imports_apart(history.repository):
+        return CliRunner().invoke(scaraplate, options, catch_exceptions=False)
 
 
 def rolled_up(history: History, service: Path, ref: str, *arguments: str, exit_code: int = 0) -> str:

@@ -60,7 +60,7 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     planned.notes += misplaced(service.root, rendered.service.answers)
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
-    refuse_what_git_lacks(planned.changes, repository)
+    refuse_what_git_lacks(planned, repository)
     version = rendered.service.stamp.get("version", template.ref)
     return Rollup(Service(service.root, rendered.service.answers), repository, template, version, planned)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,23 @@ def migrated(
             before = f"; it was {_shown(result[question])}" if question in result else ""
             notes.append(f"{question} is {_shown(given[question])} now{before}.")
     return Migrated({**result, **given}, notes)
+
+
+def packages_of(rendered: Iterable[str]) -> set[str]:
+    """The packages beside the chassis in the paths that were rendered."""
+    return {path.split("/")[1] for path in rendered if re.match("src/[^/]+/", path)} - {"chassis"}
+
+
+def refuse_renamed_package(stored: Answers, wanted: Answers, rendered: Iterable[str]) -> None:
+    """Raise RefusedError if the answers `wanted` name another package than the one that the service has."""
+    package = str(wanted.get("package_name", ""))
+    has = packages_of(rendered) or {str(stored.get("package_name", package))}
+    if package and package not in has:
+        was = min(has)
+        raise RefusedError(
+            f"The answer is package_name={package}, and the package of this service is {was}: a rollup does not rename "
+            f"a package, it would seed a second one. Leave that answer out, or set it back: --answer package_name={was}"
+        )
 
 
 def _defaulted(default: Any) -> str:

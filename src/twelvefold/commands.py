@@ -18,6 +18,7 @@ from twelvefold.changelog import between
 from twelvefold.cli import answers_of, exit_code, show, unread
 from twelvefold.decisions import Decision
 from twelvefold.errors import FailedError, RefusedError
+from twelvefold.hidden import refuse_hidden
 from twelvefold.plan import patch
 from twelvefold.report import Report
 from twelvefold.rollup import LastSteps, Request, Rollup
@@ -30,7 +31,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     """Roll up, or say what a rollup would do, and return the exit code."""
     refuse_unknown_report(options)
     is_dry = options["check"] or options["diff"]
-    repository = engine.around(folder)
+    repository = Repository.found(folder)
     stopped = repository if repository and transaction.is_open(repository.state) else None
     if stopped and is_dry:
         click.echo(INTERRUPTED)
@@ -43,6 +44,7 @@ def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
     if options["branch"] and repository and not is_dry:
         engine.continue_on(repository, options["branch"])
     rollup = engine.prepare(request, repository)
+    refuse_hidden_lock(rollup, options)
     if finished and rollup.plan.is_empty:
         return exit_code(earlier)
     if options["heal"]:
@@ -61,7 +63,7 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
     from twelvefold import adopt
 
     refuse_unknown_report(options)
-    repository = engine.around(folder)
+    repository = Repository.found(folder)
     stopped = repository if repository and transaction.is_open(repository.state) else None
     if stopped and not options["yes"]:
         click.echo(INTERRUPTED)
@@ -75,6 +77,7 @@ def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
     if options["branch"] and options["yes"]:
         engine.continue_on(Repository.around(folder.resolve()), options["branch"])
     rollup = adopt.prepare(request, template, answers)
+    refuse_hidden_lock(rollup, options)
     if options["yes"]:
         change(rollup, options)
         return exit_code(rollup.plan.decisions)
@@ -100,6 +103,17 @@ def ask(answers: Mapping[str, str | bool], questions: Mapping[str, Any]) -> dict
     return asked
 
 
+def locks(rollup: Rollup, options: Mapping[str, Any]) -> bool:
+    """Whether the dependencies are locked anew at the end."""
+    return not options["no_lock"] and any(change.path == "pyproject.toml" for change in rollup.plan.changes)
+
+
+def refuse_hidden_lock(rollup: Rollup, options: Mapping[str, Any]) -> None:
+    """Raise RefusedError if the lock would be made anew, and git does not look at it."""
+    if locks(rollup, options):
+        refuse_hidden(rollup.repository, ["uv.lock"])
+
+
 def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
     """Do what was planned and the last steps that were asked for, and tell.
 
@@ -111,8 +125,7 @@ def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
         return
     repository = rollup.repository
     report = report_of(rollup, was_applied=True)
-    is_locked = not options["no_lock"] and any(change.path == "pyproject.toml" for change in report.changes)
-    last = LastSteps(is_locked, bool(options["commit"] or options["branch"]), options["branch"])
+    last = LastSteps(locks(rollup, options), bool(options["commit"] or options["branch"]), options["branch"])
     with engine.locked(repository.state):
         if transaction.is_open(repository.state):
             raise RefusedError(INTERRUPTED)

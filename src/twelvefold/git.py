@@ -68,10 +68,7 @@ def git(
     With `index`, that file stands for the repository's index, which stays as it is; `variables` are in the environment
     of this command alone.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in OF_A_CALLING_GIT}
-    environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
-    environment |= {"GIT_INDEX_FILE": str(index)} if index else {}
-    environment |= variables or {}
+    environment = _environment() | ({"GIT_INDEX_FILE": str(index)} if index else {}) | dict(variables or {})
     with subprocess.Popen(  # noqa: S603 - no shell, and what comes from a service is never an option
         ["git", "-C", folder, *arguments],  # noqa: S607 - the user's git
         env=environment,
@@ -91,6 +88,23 @@ def git(
     if process.returncode:
         raise GitError(f"git {arguments[0]}: {_reason(complaint) or f'exit code {process.returncode}'}")
     return output.rstrip("\n")
+
+
+def blob(folder: Path, name: str) -> bytes | None:
+    """The bytes of what git calls `name`, such as HEAD:./file; None if there is no such file."""
+    done = subprocess.run(  # noqa: S603 - no shell, and the name is none of an option: it follows cat-file's type
+        ["git", "-C", folder, "cat-file", "blob", name],  # noqa: S607 - the user's git
+        env=_environment(),
+        capture_output=True,
+        check=False,
+        timeout=time_left(),
+    )
+    return None if done.returncode else done.stdout
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in OF_A_CALLING_GIT}
+    return kept | {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
 
 
 def _kill(process: int) -> None:

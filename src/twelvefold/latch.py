@@ -20,6 +20,8 @@ class Run:
 
 
 _run: Run | None = None
+is_guarded = True
+"""Whether the service is looked at before scaraplate writes: `twelvefold` has done so, and has a copy written."""
 
 
 def start(target: Path) -> None:

@@ -15,7 +15,9 @@ import yaml
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
 from twelvefold import latch
+from twelvefold.answers import packages_of
 from twelvefold.errors import RefusedError
+from twelvefold.guards import refuse_what_would_be_lost
 from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
 from twelvefold.template import refuse_old_engine
 
@@ -52,6 +54,8 @@ class Answers(CookieCutterContext):
             self._check(question, answer)
         answers = {**_named_after(self.target_path.resolve().name), **answers}
         refuse_another_package(answers, manifest)
+        if latch.is_guarded and latch.is_render(self.target_path):
+            refuse_what_would_be_lost(latch.current().service, Path.cwd())
         return CookieCutterContextDict({question: inert(answer) for question, answer in answers.items()})
 
     def _load(self, name: Path) -> dict[str, Any]:
@@ -149,9 +153,9 @@ def _refuse_other_kind(service: Path, name: str, is_right: Callable[[int], bool]
 def refuse_another_package(answers: dict[str, str | bool], manifest: dict[str, Any]) -> None:
     """Raise RefusedError if the manifest's package is not the one that the answers name."""
     package = answers.get("package_name", str(answers["project_slug"]).replace("-", "_"))
-    rendered = {name.split("/")[1] for name in manifest if re.match("src/[^/]+/", name)} - {"chassis"}
+    rendered = packages_of(manifest)
     if rendered and package not in rendered:
-        was = sorted(rendered)[0]
+        was = min(rendered)
         raise RefusedError(
             f"{ANSWERS} names the package {package}, but the service was rendered with src/{was}/. Set "
             f'"package_name": "{was}"; an update does not rename a package.'

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
+from twelvefold.hidden import refuse_hidden
 from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Entry, File, Repository, Service, folders_above
 from twelvefold.transaction import Change
 
@@ -36,6 +37,8 @@ class Plan:
     changes: list[Change] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    """Paths that the template renders no longer, and that are not there any more."""
 
     @property
     def is_empty(self) -> bool:
@@ -58,7 +61,8 @@ def plan(service: Service, render: Render, moved: Mapping[str, str]) -> Plan:
     planning.rendered()
     planning.retired()
     planning.memory()
-    return Plan(planning.changes(), sorted(planning.decisions, key=lambda one: (one.path, one.key)))
+    decisions = sorted(planning.decisions, key=lambda one: (one.path, one.key))
+    return Plan(planning.changes(), decisions, gone=planning.gone)
 
 
 def followed(moved: Mapping[str, str], service: Service) -> dict[str, str]:
@@ -82,6 +86,7 @@ class _Planning:
         self.file = cache(service.file)
         self.after: dict[str, File | None] = {}
         self.decisions: list[Decision] = []
+        self.gone: list[str] = []
 
     def rendered(self) -> None:
         by_owner = {"owned": self.owned, "seeded": self.seeded, "merged": self.merged}
@@ -111,18 +116,22 @@ class _Planning:
             self.after[path] = self.render.files[path]
 
     def merged(self, path: str) -> None:
-        new = self.render.files[path]
+        new = self.render.files.get(path)
         source = self.came_from.get(path, path)
         here, was = self.file(source), self.service.manifest.get(source)
-        if here and was and here.is_executable != bool(was.mode & 0o100):
+        if new and here and was and here.is_executable != bool(was.mode & 0o100):
             new = File(new.content, here.is_executable)
         self.after[path] = new
 
     def retired(self) -> None:
         moved = {old: new for new, old in self.came_from.items()}
         for path, entry in self.service.manifest.items():
-            if path not in self.render.service.manifest and (here := self.file(path)):
+            if path in self.render.service.manifest:
+                continue
+            if here := self.file(path):
                 self.retire(path, entry, here, moved.get(path))
+            else:
+                self.gone.append(path)
 
     def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
         if new and not entry.is_like(here) and self.render.service.manifest[new].owner != "owned":
@@ -141,7 +150,7 @@ class _Planning:
         self.after |= dict.fromkeys(copies)
         for path, entry in self.render.service.manifest.items():
             if entry.owner == "merged":
-                self.after[str(APPLIED / path)] = self.render.files[str(APPLIED / path)]
+                self.after[str(APPLIED / path)] = self.render.files.get(str(APPLIED / path)) if entry.sha256 else None
 
     def decide(self, outcome: Outcome, path: str, here: File | None, new: File, note: str = "") -> None:
         if here and here.content == new.content:
@@ -179,9 +188,11 @@ class _Planning:
                 )
 
 
-def refuse_what_git_lacks(changes: Iterable[Change], repository: Repository) -> None:
-    """Raise RefusedError if a change takes away bytes that git could not give back."""
-    unknown = repository.unknown(change.path for change in changes if change.before)
+def refuse_what_git_lacks(plan: Plan, repository: Repository) -> None:
+    """Raise RefusedError if a change takes away bytes that git could not give back, or that git would not see."""
+    # What is not on the disk may be in git all the same, and would stay there with nobody who owns it.
+    refuse_hidden(repository, [change.path for change in plan.changes] + (plan.gone if plan.changes else []))
+    unknown = repository.unknown(change.path for change in plan.changes if change.before)
     if unknown:
         raise RefusedError(
             f"{unknown[0]} is not in git, and the template has a file there: it would be lost. "

@@ -29,10 +29,12 @@ import yaml
 from jinja2 import Environment
 from jinja2.ext import Extension
 
+from twelvefold import latch
+from twelvefold.bases import left_alone
 from twelvefold.decisions import collected
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import Render
-from twelvefold.service import ANSWERS, APPLIED, Service, opened
+from twelvefold.service import ANSWERS, APPLIED, File, Service, hold_back, opened
 from twelvefold.template import SAFE_LOADER, Template, finding_once
 
 if TYPE_CHECKING:
@@ -101,14 +103,29 @@ def render(
     cookiecutter's complaint.
     """
     slug = str(answers.get("project_slug") or service.root.name)
+    damaged = service.damaged()
+    left = {new: old for new, old in shared.items() if old in damaged}
     with keeping_checkouts(), _scratch() as folder, collected() as decisions:
         assert _checkouts is not None  # noqa: S101 - the context made them
         scratch = folder / slug
         _write(scratch / ANSWERS, json.dumps(dict(answers), ensure_ascii=False).encode())
-        _copy(service, shared, scratch)
+        _copy(service, {new: old for new, old in shared.items() if new not in left}, scratch)
         _run_scaraplate(_checkouts.of(template), scratch)
+        left = {new: old for new, old in left.items() if (scratch / new).is_file()}
+        hold_back(scratch, {new: service.manifest[old].sha256 for new, old in left.items()})
         files = {name: opened(path) for path, name in sorted(_files(scratch))}
-        return Render(files, Service.open(scratch), list(decisions))
+        _leave(files, service, left)
+        alone = [left_alone(service, path) for path in left.values()]
+        return Render(files, Service.open(scratch), [*decisions, *alone])
+
+
+def _leave(files: dict[str, File], service: Service, left: Mapping[str, str]) -> None:
+    """Put the service's files and their last-applied copies in place of rendered ones; `left` maps new paths to old."""
+    pairs = [(str(folder / new), str(folder / old)) for new, old in left.items() for folder in (Path(), APPLIED)]
+    for new, old in pairs:
+        files.pop(new, None)
+        if file := service.file(old):
+            files[new] = file
 
 
 @contextlib.contextmanager
@@ -130,10 +147,12 @@ def _memory_disk() -> str | None:
 
 
 def _copy(service: Service, shared: Mapping[str, str], scratch: Path) -> None:
+    applied = service.applied()
     for new, old in shared.items():
-        for source, target in ((old, new), (APPLIED / old, APPLIED / new)):
-            if file := service.file(str(source)):
-                _write(scratch / target, file.content)
+        if file := service.file(old):
+            _write(scratch / new, file.content)
+        if old in applied:
+            _write(scratch / APPLIED / new, applied[old])
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -172,6 +191,7 @@ def quick(checkout: Checkout) -> Iterator[None]:
     with imports_apart(checkout.folder, checkout.modules), contextlib.ExitStack() as stack:
         for owner, name, value in replacements(checkout):
             stack.enter_context(_replaced(owner, name, value))
+        stack.enter_context(_replaced(latch, "is_guarded", False))
         # The post_gen hook would read the whole template for it.
         os.environ["TWELVEFOLD_CONTENT"] = checkout.template.content()
         stack.callback(os.environ.pop, "TWELVEFOLD_CONTENT")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold import template as templates
-from twelvefold.answers import Migrated, migrated, parsed
+from twelvefold.answers import Migrated, migrated, parsed, refuse_renamed_package
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, time_left, without_credentials
@@ -62,10 +62,11 @@ def prepare(request: Request, repository: Repository | None = None) -> Rollup:
     questions = template.questions()
     given = parsed(request.answers, questions)
     answers = migrated(service.answers, questions, Migrations.load(rules), given)
+    refuse_renamed_package(service.answers, answers.answers, service.manifest)
     planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
-    refuse_what_git_lacks(planned.changes, repository)
+    refuse_what_git_lacks(planned, repository)
     service.refuse_another_update()
     return Rollup(service, repository, template, version, planned)
 
@@ -130,7 +131,7 @@ def render_from_memory(service: Service, rules: Mapping[str, Any]) -> Render | N
         here = service.file(path)
         if entry.owner == "owned" and not (here and entry.is_like(here)):
             return None
-        if entry.owner == "merged" and (path not in rules or not is_as_rendered(applied.get(path), entry.sha256)):
+        if entry.owner == "merged" and (path not in rules or path not in applied or entry.is_unmerged):
             return None
         if entry.owner == "merged":
             merged = rules[path].merge(applied[path], applied[path], here and here.content)
@@ -143,11 +144,6 @@ def render_from_memory(service: Service, rules: Mapping[str, Any]) -> Render | N
     }
     files |= {path: file for path in memory if (file := service.file(path))}
     return Render(files, service, decisions)
-
-
-def is_as_rendered(copy: bytes | None, sha256: str) -> bool:
-    """Whether a last-applied copy is of what the template rendered."""
-    return copy is not None and File(copy).sha256 == sha256
 
 
 def refuse_untrusted(url: str, *, is_named: bool) -> None:
@@ -179,14 +175,6 @@ class LastSteps:
     lock: bool = False
     commit: bool = False
     branch: str | None = None
-
-
-def around(folder: Path) -> Repository | None:
-    """The repository around the service in `folder`; None if there is none, which who opens the service says better."""
-    try:
-        return Repository.around(folder.resolve())
-    except RefusedError:
-        return None
 
 
 def refuse_other_branch(repository: Repository, last: LastSteps) -> None:

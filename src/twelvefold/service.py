@@ -29,10 +29,18 @@ class Entry:
     owner: str
     mode: int
     sha256: str
+    """Of what was rendered; of a merged file, which is what its last-applied copy says, "" if it was never merged."""
+    is_unmerged: bool = False
+    """Whether the last update had to leave a merged file as it was: `sha256` is that of an earlier render then."""
 
     def is_like(self, file: File) -> bool:
         """Whether the file is as it was rendered."""
         return file.is_executable == bool(self.mode & 0o100) and self.sha256 == file.sha256
+
+    def as_data(self) -> dict[str, str | bool]:
+        """As the manifest has it."""
+        data: dict[str, str | bool] = {"owner": self.owner, "mode": f"{self.mode:o}", "sha256": self.sha256}
+        return {**data, "unmerged": True} if self.is_unmerged else data
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class Service:
         stamp = _load(root, TEMPLATE)
         if not all(isinstance(value, str) for value in stamp.values()):
             raise RefusedError(f"{TEMPLATE} must hold texts only. Restore it: git checkout -- {TEMPLATE}")
-        return cls(root, _answers(_load(root, ANSWERS)), _manifest(_load(root, MANIFEST)), stamp)
+        return cls(root, _answers(_load(root, ANSWERS)), manifest_of(_load(root, MANIFEST)), stamp)
 
     def file(self, path: str) -> File | None:
         """The file at `path`, None if there is none. Raises RefusedError if it is a link, or under one."""
@@ -93,20 +101,45 @@ class Service:
     @property
     def remembers_itself(self) -> bool:
         """Whether the memory is as a render wrote it."""
-        entries = {
-            path: {"owner": entry.owner, "mode": f"{entry.mode:o}", "sha256": entry.sha256}
-            for path, entry in self.manifest.items()
-        }
-        lines = [json.dumps(self.answers, sort_keys=True), json.dumps(entries, sort_keys=True)]
-        return self.stamp.get("memory") == hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        entries = {path: entry.as_data() for path, entry in self.manifest.items()}
+        return self.stamp.get("memory") == seal(self.answers, entries)
 
     def applied(self) -> dict[str, bytes]:
-        """Map each merged path to what the template said there the last time."""
+        """Map each merged path to what the template said there the last time, as far as the manifest vouches for it."""
         return {
             path: copy.content
             for path, entry in self.manifest.items()
-            if entry.owner == "merged" and (copy := self.file(str(APPLIED / path)))
+            if entry.owner == "merged" and (copy := self.file(str(APPLIED / path))) and copy.sha256 == entry.sha256
         }
+
+    def damaged(self) -> list[str]:
+        """The merged paths whose last-applied copy is missing, or is not what the manifest says was applied."""
+        merged = [path for path, entry in self.manifest.items() if entry.owner == "merged" and entry.sha256]
+        applied = self.applied()
+        return [path for path in merged if path not in applied]
+
+
+def seal(answers: Mapping[str, object], manifest: Mapping[str, object]) -> str:
+    """The hash that says whether somebody edited the memory; hooks/post_gen_project.py makes the same."""
+    lines = [json.dumps(answers, sort_keys=True), json.dumps(manifest, sort_keys=True)]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def hold_back(root: Path, applied: Mapping[str, str]) -> None:
+    """Write into the memory in `root` that these merged files were left as they are: it does not advance for them.
+
+    `applied` maps each path to the hash of what was applied to it the last time, "" if nothing was.
+    """
+    answers, manifest, stamp = (_load(root, name) for name in (ANSWERS, MANIFEST, TEMPLATE))
+    held = {path: sha256 for path, sha256 in applied.items() if manifest[path]["sha256"] != sha256}
+    if not held:
+        return
+    for path, sha256 in held.items():
+        manifest[path] |= {"sha256": sha256, "unmerged": True}
+    stamp["memory"] = seal(answers, manifest)
+    for name, content in ((MANIFEST, manifest), (TEMPLATE, stamp)):
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (root / name).write_text(text, encoding="utf-8", newline="")
 
 
 def read_file(root: Path, path: str) -> File | None:
@@ -184,7 +217,8 @@ def refuse_half_characters(question: str, answer: str | bool) -> None:
         ) from error
 
 
-def _manifest(content: Mapping[str, Any]) -> dict[str, Entry]:
+def manifest_of(content: Mapping[str, Any]) -> dict[str, Entry]:
+    """The manifest's entries by path. Raises RefusedError if one is damaged."""
     for path in content:
         refuse_outside(path)
     return {path: _entry(path, entry) for path, entry in content.items()}
@@ -194,7 +228,7 @@ def _entry(path: str, entry: Any) -> Entry:
     try:
         if entry["owner"] not in OWNERS or not isinstance(entry["sha256"], str):
             raise ValueError(entry)
-        return Entry(entry["owner"], int(entry["mode"], 8), entry["sha256"])
+        return Entry(entry["owner"], int(entry["mode"], 8), entry["sha256"], entry.get("unmerged") is True)
     except (TypeError, KeyError, ValueError) as error:
         raise RefusedError(f"{MANIFEST} is damaged at {path}. Restore it: git checkout -- {MANIFEST}") from error
 
@@ -239,6 +273,14 @@ class Repository:
         name = hashlib.sha256(prefix.encode()).hexdigest()[:8] if prefix else "service"
         return cls(service, prefix, Path(state) / name)
 
+    @classmethod
+    def found(cls, service: Path) -> Repository | None:
+        """The same, or None if there is no repository; `Service.open` reports what else is missing better."""
+        try:
+            return cls.around(service.resolve())
+        except RefusedError:
+            return None
+
     def changes(self) -> list[str]:
         """What git calls changed, or not known to it, below the service."""
         return self._status()[1]
@@ -266,5 +308,10 @@ class Repository:
         wanted = sorted(paths)
         if not wanted:
             return []
-        tracked = git(self.service, "ls-files", "-z", "--", *(f":(literal){path}" for path in wanted)).split("\0")
+        tracked = self.tags(wanted)
         return [path for path in wanted if path not in tracked]
+
+    def tags(self, paths: Iterable[str]) -> dict[str, str]:
+        """What `git ls-files -v` says of those of `paths` that git has, a letter each."""
+        listed = git(self.service, "ls-files", "-v", "-z", "--", *(f":(literal){path}" for path in paths)).split("\0")
+        return {entry[2:]: entry[0] for entry in listed if entry}

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from twelvefold import template as templates
 from twelvefold import transaction
+from twelvefold.bases import damage
 from twelvefold.decisions import Decision, Outcome, shown, shown_apart
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.ownership import merged_files
-from twelvefold.rollup import around, is_as_rendered, render_from_memory
-from twelvefold.service import MEMORY, Entry, File, Service
+from twelvefold.rollup import render_from_memory
+from twelvefold.service import MEMORY, Entry, File, Repository, Service
 from twelvefold.strategies.files import FileRule
 from twelvefold.template import NoReleaseError, Template
 
 NOT_COMPARED = "Merged files were not compared."
+UNMERGED = "was not merged by the last update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Status:
 
 def status_of(folder: Path, url: str | None) -> Status:
     """Find out where the service in `folder` stands. Raises RefusedError if there is none."""
-    repository = around(folder)
+    repository = Repository.found(folder)
     was_interrupted = repository is not None and transaction.is_open(repository.state)
     try:
         service = Service.open(folder)
@@ -149,10 +151,12 @@ def drift_in_merged(service: Service, rules: Mapping[str, FileRule]) -> list[Dri
     """What the next update would put back in merged files, as far as the rules know them."""
     entries = {path: entry for path, entry in service.manifest.items() if entry.owner == "merged" and path in rules}
     applied = service.applied()
-    known = {path: entry for path, entry in entries.items() if is_as_rendered(applied.get(path), entry.sha256)}
+    known = {path: entry for path, entry in entries.items() if path in applied and not entry.is_unmerged}
+    damaged = service.damaged()
     found = [
-        Drift(path, "was not merged by the last update, or its copy in .twelvefold/applied was changed")
-        for path in entries.keys() - known.keys()
+        Drift(path, f"cannot be merged: {damage(service.root, path, entry.sha256)}" if path in damaged else UNMERGED)
+        for path, entry in entries.items()
+        if path not in known
     ]
     remembered = render_from_memory(Service(service.root, service.answers, known, {}), rules)
     decisions = remembered.decisions if remembered else []

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from packaging.version import Version
 
 from conftest import commit, git
-from histories import QUESTIONS, History, answers_of, edit, rolled_up, team_s, twelvefold, write
+from histories import QUESTIONS, History, answers_of, edit, plain, rolled_up, team_s, twelvefold, write
 from trees import tree
 
 ABOUT = {"owned/about.txt": "<< cookiecutter.project_name >>\n"}
@@ -198,26 +201,93 @@ def test_a_memory_of_the_first_days_is_brought_up_to_date(history: History, serv
     assert "Nothing to do" in rolled_up(history, service, "0.1.0")
 
 
-@pytest.mark.parametrize("text", [None, "<<<<<<< ours\n", "\udcff\udcfe"], ids=["missing", "conflict", "bytes"])
-def test_a_last_applied_copy_that_is_not_one_costs_no_edit(text: str | None, history: History, service: Path) -> None:
-    """Nobody knows then who wrote what: the team's stays, the template's keys that are not there come."""
-    copy = service / ".twelvefold/applied/pyproject.toml"
-    copy.unlink()
+COPY = ".twelvefold/applied/pyproject.toml"
+
+
+@pytest.mark.parametrize("newest", ["0.1.0", "0.2.0"])
+@pytest.mark.parametrize("text", [None, "", "<<<<<<< ours\n", "[tool.ruff]\n", "\udcff"], ids=ascii)
+def test_a_file_whose_last_applied_copy_is_not_one_is_left(
+    text: str | None, newest: str, history: History, service: Path
+) -> None:
+    """Nobody knows then who wrote what. The way out that is printed works, and costs no edit."""
+    pyproject = history.files["pyproject.toml"]
+    changes = {"pyproject.toml": pyproject.replace('"click",', '"anyio",\n  "click",'), "owned/core.py": "NEW = 2\n"}
+    history.release("0.2.0", changes)
+    (service / COPY).unlink()
     if text is not None:
-        copy.write_bytes(text.encode(errors="surrogateescape"))
+        (service / COPY).write_bytes(text.encode(errors="surrogateescape"))
     edit(service, "pyproject.toml", "line-length = 100", "line-length = 120")
     edit(service, "pyproject.toml", '"click",', '"click",\n  "ours",')
+    before = tree(service)
+    for _ in range(2):  # the second time it is no less true
+        said = rolled_up(history, service, newest, exit_code=2)
+        after = tree(service)
+        assert {path: after.get(path) for path in ("pyproject.toml", COPY)} == {
+            path: before.get(path) for path in ("pyproject.toml", COPY)
+        }
+    assert (service / "owned/core.py").read_text() == history_s(history, newest, "owned/core.py")
+    assert json.loads((service / ".twelvefold/template.json").read_text())["version"] == newest
+    way = re.search(r"Restore it and commit: (git checkout \S+ -- \S+)", said)
+    assert way, said
+    subprocess.run(shlex.split(way[1]), cwd=service, check=True, capture_output=True)
+    rolled_up(history, service, newest)
+    now = (service / "pyproject.toml").read_text()
+    assert ("line-length = 120" in now, '"ours",' in now, '"anyio",' in now) == (True, True, newest == "0.2.0")
+    assert "Nothing to do" in rolled_up(history, service, newest)
+
+
+def history_s(history: History, version: str, path: str) -> str:
+    """What the template has at `path` in that version."""
+    return git(history.repository, "show", f"{version}:<<cookiecutter.project_slug>>/{path}")
+
+
+def test_a_last_applied_copy_that_no_commit_has_can_be_given_up(
+    history: History, service: Path, tmp_path: Path
+) -> None:
+    """As in a clone without the history: then the file is merged as at an adoption."""
+    write(service, COPY, "lost = true\n")
+    edit(service, "pyproject.toml", '"click",', '"click",\n  "ours",')
+    commit(service, "Damaged")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{service}", str(clone))
+    said = rolled_up(history, clone, "0.1.0", exit_code=2)
+    assert "take the entry of pyproject.toml out of .twelvefold/manifest.json and commit" in said
+    manifest = json.loads((clone / ".twelvefold/manifest.json").read_text())
+    del manifest["pyproject.toml"]
+    write(clone, ".twelvefold/manifest.json", json.dumps(manifest))
+    rolled_up(history, clone, "0.1.0")
+    assert '"ours",' in (clone / "pyproject.toml").read_text()
+    assert "Nothing to do" in rolled_up(history, clone, "0.1.0")
+
+
+def test_check_status_and_plain_scaraplate_know_of_a_damaged_copy(history: History, service: Path) -> None:
+    write(service, COPY, "lost = true\n")
+    commit(service, "Damaged")
+    before = tree(service)
+    said = rolled_up(history, service, "0.1.0", "--check", exit_code=2)
+    assert f"pyproject.toml: left as it is: {COPY} is not what the last update wrote" in said
+    done = twelvefold("status", service, "--template", history.repository)
+    assert (done.exit_code, f"pyproject.toml cannot be merged: {COPY} is not what" in done.output) == (1, True)
+    done = plain(history, service)
+    assert (done.exit_code, f"pyproject.toml cannot be merged: {COPY} is not what" in done.output) == (2, True)
+    assert tree(service) == before
+
+
+def test_what_was_left_by_one_update_is_merged_by_the_next_from_where_it_was(history: History, service: Path) -> None:
+    """The memory did not advance for a file that did not parse: what the template changed meanwhile is not lost."""
+    whole = (service / "pyproject.toml").read_text()
+    write(service, "pyproject.toml", "[project\n")
     pyproject = history.files["pyproject.toml"]
     history.release("0.2.0", {"pyproject.toml": pyproject.replace('"click",', '"anyio",\n  "click",')})
-    rolled_up(history, service, "0.2.0")
+    rolled_up(history, service, "0.2.0", exit_code=2)
+    history.release("0.3.0", {"owned/core.py": "NEW = 3\n"})
+    rolled_up(history, service, "0.3.0", exit_code=2)
+    write(service, "pyproject.toml", whole.replace("line-length = 100", "line-length = 120"))
+    rolled_up(history, service, "0.3.0")
     text = (service / "pyproject.toml").read_text()
-    assert "line-length = 120" in text
-    assert '"ours",' in text
     assert '"anyio",' in text
-    assert copy.read_text() == history.files["pyproject.toml"].replace(
-        "<< cookiecutter.project_slug >>", "pay-api"
-    ).replace('  <% if cookiecutter.database %>\n  "sqlalchemy",\n  <% endif %>\n', "")
-    assert "Nothing to do" in rolled_up(history, service, "0.2.0")
+    assert "line-length = 120" in text
+    assert "Nothing to do" in rolled_up(history, service, "0.3.0")
 
 
 def test_a_repository_that_was_never_rendered_is_told_to_adopt(history: History, tmp_path: Path) -> None:
@@ -304,19 +374,11 @@ def test_an_engine_that_is_too_old_says_how_to_run_one_that_is_not(history: Hist
     assert f"uvx --from git+file://{history.repository}@99.0 twelvefold rollup" in said
 
 
-def test_plain_scaraplate_refuses_rules_that_are_too_new_for_it(
-    history: History, service: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from click.testing import CliRunner
-    from scaraplate.__main__ import main
-
+def test_plain_scaraplate_refuses_rules_that_are_too_new_for_it(history: History, service: Path) -> None:
     history.rules = {"engine": "99.0"}
     history.release("0.2.0")
     before = tree(service)
-    monkeypatch.syspath_prepend(str(history.repository))
-    git(history.repository, "remote", "add", "origin", "https://git.example.com/org/template.git")
-    options = ["rollup", str(history.repository), str(service), "--no-input"]
-    done = CliRunner().invoke(main, options, catch_exceptions=False)
+    done = plain(history, service)
     assert done.exit_code == 2
     assert f"uvx --from git+file://{history.repository}@99.0 scaraplate rollup" in done.output
     assert tree(service) == before

@@ -19,6 +19,7 @@ from scaraplate.strategies import Strategy
 
 from twelvefold import latch
 from twelvefold.decisions import record
+from twelvefold.service import File, hold_back
 from twelvefold.strategies.files import FileRule, MergedFile
 
 APPLIED = Path(".twelvefold/applied")
@@ -65,6 +66,8 @@ class Applied(Configured):
         service = content_of(file)
         merged = self.merged(base, service)
         if not merged.is_merged:
+            # scaraplate has written the manifest by now: it comes to a folder's files before it comes to its folders.
+            hold_back(latch.current().service, {str(self.config.get("path")): File(base).sha256 if base else ""})
             return io.BytesIO(base or b"")
         if merged.content != service:
             file.parent.mkdir(parents=True, exist_ok=True)
