@@ -177,6 +177,22 @@ def test_what_cannot_be_merged_is_left_and_reported(history: History, tmp_path: 
     assert "pyproject.toml: left as it is: " in done.output
 
 
+@pytest.mark.parametrize("arguments", [(), ("--yes",)], ids=str)
+def test_dependencies_that_would_be_lost_are_said_and_nothing_is_done(
+    arguments: tuple[str, ...], history: History, tmp_path: Path
+) -> None:
+    service = repository(tmp_path / "billing", "flat")
+    write(service, "pyproject.toml", PYPROJECT.replace('version = "3.2.1"', 'dynamic = ["version"]'))
+    write(service, "requirements.txt", "flask\n")
+    commit(service, "Older")
+    before = tree(service)
+    done = twelvefold("adopt", service, "--template", history.repository, "--no-lock", *arguments)
+    assert (done.exit_code, tree(service)) == (2, before)
+    assert done.output.startswith("Error: billing has dependencies that an adoption would lose:\n")
+    assert '\n  pyproject.toml: [project] dynamic = ["version"]\n  requirements.txt: flask\n' in done.output
+    assert "uvx migrate-to-uv" in done.output
+
+
 def test_a_package_beside_src_is_noted(history: History, tmp_path: Path) -> None:
     """Else there would be two packages of one name: the team's, and the seeded one in src/."""
     service = repository(tmp_path / "billing", "flat")

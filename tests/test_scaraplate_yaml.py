@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from scaraplate.config import ScaraplateYamlStrategies, get_scaraplate_yaml_options, get_scaraplate_yaml_strategies
 from scaraplate.rollup import get_strategy
 
@@ -14,8 +20,10 @@ from answers import combinations, label
 from conftest import Render
 from environments import TEMPLATE
 from trees import tree
+from twelvefold.application import Application
 from twelvefold.git_remote import TemplateRemote
 from twelvefold.memory import Answers
+from twelvefold.strategies.rules import key_path
 
 
 def rules_of(service: Path) -> ScaraplateYamlStrategies:
@@ -35,6 +43,33 @@ def test_every_rule_has_a_path(rendered: Render) -> None:
     paths = {path for answers in combinations() for path in tree(rendered(**answers))}
     patterns = rules_of(rendered(**combinations()[0])).strategies_mapping
     assert [pattern for pattern in patterns if not fnmatch.filter(paths, pattern)] == []
+
+
+def test_the_application_is_all_there(rendered: Render) -> None:
+    """Each of its paths and keys is rendered for some answers: a job that is called otherwise now is not forgotten."""
+    services = [rendered(**answers) for answers in combinations()]
+    application = Application.load(yaml.safe_load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8")))
+    found = {pattern for service in services for pattern in left_out_of(service, application) if "(" not in pattern}
+    assert len(found) == len(application.paths)
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yml": yaml.safe_load}
+    for path, keys in application.keys.items():
+        texts = {(service / path).read_text(encoding="utf-8") for service in services if (service / path).exists()}
+        contents = [readers[Path(path).suffix](text) for text in texts]
+        assert [key for key in keys if not any(holds(content, key) for content in contents)] == []
+
+
+def left_out_of(service: Path, application: Application) -> list[str]:
+    with tempfile.TemporaryDirectory() as scratch:
+        return application.leave_out(Path(shutil.copytree(service, Path(scratch) / service.name)))
+
+
+def holds(content: Any, key: str) -> bool:
+    path, _, item = key.partition("=")
+    for name in key_path(path):
+        if not isinstance(content, dict) or name not in content:
+            return False
+        content = content[name]
+    return not item or item in content
 
 
 def test_a_path_without_a_rule_would_be_left_to_the_team(rendered: Render) -> None:

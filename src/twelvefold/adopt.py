@@ -5,17 +5,19 @@ from __future__ import annotations
 import configparser
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from twelvefold import template as templates
 from twelvefold.answers import parsed
+from twelvefold.application import Application, found_in
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, without_credentials
 from twelvefold.ownership import merged_files
 from twelvefold.plan import plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.requirements import refuse_elsewhere
 from twelvefold.rollup import Request, Rollup, refuse_other_paths, uncommitted
 from twelvefold.service import MEMORY, Repository, Service
 from twelvefold.template import Template
@@ -35,6 +37,7 @@ def begin(request: Request) -> tuple[Template, Answers]:
     if (root / MEMORY).exists():
         raise RefusedError(f"{request.service} was made by a template already. To update it: twelvefold rollup")
     Repository.around(root)
+    refuse_elsewhere(root)
     if request.template is None:
         raise RefusedError("Name the template: twelvefold adopt --template URL")
     template = templates.find(request.template, request.ref)
@@ -51,8 +54,11 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     from twelvefold import render
 
     refuse_other_paths(answers, template.questions_in_paths())
-    rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)})
+    shown = found_in(service.root)
+    spared = Application.load(rules) if shown else None
+    rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)}, spared)
     planned = plan(service, rendered, {})
+    planned.notes += left_out(shown, rendered.left_out)
     if (service.root / SCARAPLATE).exists():
         planned.notes.append(
             f"The answers are those of {SCARAPLATE}, which nothing reads any more: git rm {SCARAPLATE}"
@@ -63,6 +69,17 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
     refuse_what_git_lacks(planned, repository)
     version = rendered.service.stamp.get("version", template.ref)
     return Rollup(Service(service.root, rendered.service.answers), repository, template, version, planned)
+
+
+def left_out(shown: Sequence[str], what: Sequence[str]) -> list[str]:
+    """A note of what is left out, because the files `shown` say that there is an application already."""
+    if not what:
+        return []
+    more = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
+    return [
+        f"This repository has an application of its own ({shown[0]}{more}). What the template has for a new one is "
+        f"left out, now and in later updates: {', '.join(what)}"
+    ]
 
 
 def misplaced(root: Path, answers: Mapping[str, str | bool]) -> list[str]:

@@ -8,11 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold.answers import refuse_renamed_package
+from twelvefold.application import found_in
 from twelvefold.bases import damage
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob
 from twelvefold.hidden import refuse_hidden
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, Entry, File, Repository, Service, manifest_of, read_file
+from twelvefold.requirements import refuse_elsewhere
+from twelvefold.service import (
+    ANSWERS,
+    APPLICATION,
+    APPLIED,
+    MANIFEST,
+    OWN,
+    Entry,
+    File,
+    Repository,
+    Service,
+    manifest_of,
+    read_file,
+)
 
 
 def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
@@ -22,6 +36,8 @@ def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
     """
     service = Service(root, manifest=_manifest(read_file(root, str(MANIFEST))))
     refuse_renamed_package({}, _content(read_file(rendered, str(ANSWERS))), service.manifest)
+    if not service.manifest:
+        refuse_what_adopt_is_for(root)
     files = [path.relative_to(rendered).as_posix() for path in sorted(rendered.rglob("*")) if path.is_file()]
     seeds = {path for path, entry in service.manifest.items() if entry.owner == "seeded"}
     written = [path for path in files if path not in seeds or service.file(path) is None]
@@ -30,6 +46,26 @@ def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
     for path in service.damaged():
         if not _was_interrupted(service, path, rendered):
             raise RefusedError(f"{path} cannot be merged: {damage(root, path, service.manifest[path].sha256)}.")
+
+
+def refuse_what_adopt_is_for(root: Path) -> None:
+    """Raise RefusedError if a folder that no template made has what only `twelvefold adopt` can bring in."""
+    refuse_elsewhere(root)
+    shown = found_in(root) if Repository.found(root) else []
+    if shown:
+        raise RefusedError(
+            f"{root.name} has an application of its own ({shown[0]}), and scaraplate would put the template's beside "
+            "it. Run: twelvefold adopt"
+        )
+
+
+def refuse_own_application(stamp: Mapping[str, Any]) -> None:
+    """Raise RefusedError if the service is spared the template's application, which scaraplate does not know."""
+    if stamp.get(APPLICATION) == OWN:
+        raise RefusedError(
+            "This service has an application of its own, and scaraplate would put the template's beside it. Run: "
+            "twelvefold rollup"
+        )
 
 
 def _was_interrupted(service: Service, path: str, rendered: Path) -> bool:

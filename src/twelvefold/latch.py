@@ -5,6 +5,7 @@ One rollup at a time in a process: scaraplate changes the working directory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Run:
 
 
 _run: Run | None = None
+left_out: Mapping[str, Sequence[str]] = {}
+"""The keys that the template's text is read without, by merged file: see `twelvefold.application`."""
 is_guarded = True
 """Whether the service is looked at before scaraplate writes: `twelvefold` has done so, and has a copy written."""
 

@@ -17,7 +17,7 @@ from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 from twelvefold import latch
 from twelvefold.answers import packages_of
 from twelvefold.errors import RefusedError
-from twelvefold.guards import refuse_what_would_be_lost
+from twelvefold.guards import refuse_own_application, refuse_what_would_be_lost
 from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
 from twelvefold.template import refuse_old_engine
 
@@ -47,6 +47,8 @@ class Answers(CookieCutterContext):
         service is not as the memory says, so that a rollup would write to other places than it should.
         """
         refuse_new_rules()
+        if latch.is_guarded and not latch.is_render(self.target_path):
+            refuse_own_application(self._load(TEMPLATE))
         manifest = self._load(MANIFEST)
         refuse_other_places(self.target_path, manifest)
         answers = self._load(ANSWERS)

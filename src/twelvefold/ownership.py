@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,21 +48,23 @@ class Migrations:
 
     def moved(self, answers: Answers) -> dict[str, str]:
         """Old path → new path, with the answers filled in, chains followed."""
-        if not self.paths:
-            return {}
-        from jinja2.sandbox import SandboxedEnvironment
-
-        jinja = SandboxedEnvironment()  # as scaraplate renders the patterns
-        try:
-            paths = {
-                jinja.from_string(old).render(cookiecutter=answers): jinja.from_string(new).render(cookiecutter=answers)
-                for old, new in self.paths.items()
-            }
-        except Exception as error:  # an expression raises what it likes
-            raise RefusedError(f"scaraplate.yaml: migrations: a path cannot be rendered: {error}.") from error
+        paths = dict(zip(filled(self.paths, answers), filled(self.paths.values(), answers), strict=True))
         for path in (*paths, *paths.values()):
             refuse_outside(path)
         return {old: _last(paths, new) for old, new in paths.items()}
+
+
+def filled(patterns: Iterable[str], answers: Answers) -> list[str]:
+    """Paths of scaraplate.yaml with the answers filled in. Raises RefusedError if one cannot be rendered."""
+    if not any("{" in pattern for pattern in patterns):
+        return list(patterns)
+    from jinja2.sandbox import SandboxedEnvironment
+
+    jinja = SandboxedEnvironment()  # as scaraplate renders the patterns
+    try:
+        return [jinja.from_string(pattern).render(cookiecutter=answers) for pattern in patterns]
+    except Exception as error:  # an expression raises what it likes
+        raise RefusedError(f"scaraplate.yaml: a path cannot be rendered: {error}.") from error
 
 
 def _last(paths: Mapping[str, str], path: str) -> str:

@@ -28,6 +28,8 @@ class Render:
     files: Mapping[str, File]
     service: Service
     decisions: list[Decision]
+    left_out: list[str] = field(default_factory=list)
+    """What the template has, and the service not, as patterns and keys: see `twelvefold.application`."""
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 from twelvefold import latch
+from twelvefold.application import Application
 from twelvefold.bases import left_alone
 from twelvefold.decisions import collected
 from twelvefold.errors import FailedError, RefusedError
@@ -95,13 +96,19 @@ def keeping_checkouts() -> Iterator[None]:
 
 
 def render(
-    template: Template, service: Service, answers: Mapping[str, str | bool], shared: Mapping[str, str]
+    template: Template,
+    service: Service,
+    answers: Mapping[str, str | bool],
+    shared: Mapping[str, str],
+    application: Application | None = None,
 ) -> Render:
     """Roll the template up onto a copy of what `service` shares with it, with `answers`.
 
-    `shared` maps the path of each merged file to the one that the service has it at. Raises RefusedError with
-    cookiecutter's complaint.
+    `shared` maps the path of each merged file to the one that the service has it at; `application` is what the service
+    is spared, None if nothing. Raises RefusedError with cookiecutter's complaint.
     """
+    spared = application or Application()
+    shared = {new: old for new, old in shared.items() if not spared.has(new)}
     slug = str(answers.get("project_slug") or service.root.name)
     damaged = service.damaged()
     left = {new: old for new, old in shared.items() if old in damaged}
@@ -110,13 +117,15 @@ def render(
         scratch = folder / slug
         _write(scratch / ANSWERS, json.dumps(dict(answers), ensure_ascii=False).encode())
         _copy(service, {new: old for new, old in shared.items() if new not in left}, scratch)
-        _run_scaraplate(_checkouts.of(template), scratch)
+        with _replaced(latch, "left_out", spared.keys):
+            _run_scaraplate(_checkouts.of(template), scratch)
+        left_out = spared.leave_out(scratch) if application else []
         left = {new: old for new, old in left.items() if (scratch / new).is_file()}
         hold_back(scratch, {new: service.manifest[old].sha256 for new, old in left.items()})
         files = {name: opened(path) for path, name in sorted(_files(scratch))}
         _leave(files, service, left)
         alone = [left_alone(service, path) for path in left.values()]
-        return Render(files, Service.open(scratch), [*decisions, *alone])
+        return Render(files, Service.open(scratch), [*decisions, *alone], left_out)
 
 
 def _leave(files: dict[str, File], service: Service, left: Mapping[str, str]) -> None:

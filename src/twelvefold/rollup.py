@@ -13,10 +13,11 @@ from typing import Any
 
 from twelvefold import template as templates
 from twelvefold.answers import Migrated, migrated, parsed, refuse_renamed_package
+from twelvefold.application import rules_of, spared
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, time_left, without_credentials
-from twelvefold.ownership import Migrations, merged_files
+from twelvefold.ownership import Migrations
 from twelvefold.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.service import File, Repository, Service
 from twelvefold.template import Template, version_of
@@ -105,7 +106,7 @@ def plan_for(
     service: Service, template: Template, rules: Mapping[str, Any], answers: Migrated, *, is_named: bool
 ) -> Plan:
     """Plan from the memory where that suffices, else from a render."""
-    files = merged_files(rules)
+    files = rules_of(service, rules)
     if answers.answers == service.answers and service.stamp.get("content") == template.content():
         remembered = render_from_memory(service, files) if service.remembers_itself else None
         if remembered:
@@ -116,7 +117,8 @@ def plan_for(
     moved = Migrations.load(rules).moved(service.answers)
     refuse_other_paths(answers.answers, template.questions_in_paths())
     now = {new: old for old, new in followed(moved, service).items()}
-    rendered = render.render(template, service, answers.answers, {path: now.get(path, path) for path in files})
+    shared = {path: now.get(path, path) for path in files}
+    rendered = render.render(template, service, answers.answers, shared, spared(service, rules))
     planned = plan(service, rendered, moved)
     planned.notes += answers.notes
     return planned

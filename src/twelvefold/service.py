@@ -19,6 +19,7 @@ APPLIED = MEMORY / "applied"
 ANSWERS = MEMORY / "answers.json"
 MANIFEST = MEMORY / "manifest.json"
 TEMPLATE = MEMORY / "template.json"
+APPLICATION, OWN = "application", "own"  # of template.json: the service is spared the template's application
 OWNERS = frozenset({"owned", "seeded", "merged"})
 
 
@@ -102,7 +103,12 @@ class Service:
     def remembers_itself(self) -> bool:
         """Whether the memory is as a render wrote it."""
         entries = {path: entry.as_data() for path, entry in self.manifest.items()}
-        return self.stamp.get("memory") == seal(self.answers, entries)
+        return self.stamp.get("memory") == seal(self.answers, entries, self.stamp.get(APPLICATION, ""))
+
+    @property
+    def has_own_application(self) -> bool:
+        """Whether it was adopted with an application of its own, so that it has none of the template's."""
+        return self.stamp.get(APPLICATION) == OWN
 
     def applied(self) -> dict[str, bytes]:
         """Map each merged path to what the template said there the last time, as far as the manifest vouches for it."""
@@ -119,9 +125,13 @@ class Service:
         return [path for path in merged if path not in applied]
 
 
-def seal(answers: Mapping[str, object], manifest: Mapping[str, object]) -> str:
-    """The hash that says whether somebody edited the memory; hooks/post_gen_project.py makes the same."""
+def seal(answers: Mapping[str, object], manifest: Mapping[str, object], application: str) -> str:
+    """The hash that says whether somebody edited the memory; hooks/post_gen_project.py makes the same.
+
+    `application` is `OWN` or "", which is all that the hook knows.
+    """
     lines = [json.dumps(answers, sort_keys=True), json.dumps(manifest, sort_keys=True)]
+    lines += [application] if application else []
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
@@ -130,13 +140,18 @@ def hold_back(root: Path, applied: Mapping[str, str]) -> None:
 
     `applied` maps each path to the hash of what was applied to it the last time, "" if nothing was.
     """
-    answers, manifest, stamp = (_load(root, name) for name in (ANSWERS, MANIFEST, TEMPLATE))
+    manifest, stamp = _load(root, MANIFEST), _load(root, TEMPLATE)
     held = {path: sha256 for path, sha256 in applied.items() if manifest[path]["sha256"] != sha256}
     if not held:
         return
     for path, sha256 in held.items():
         manifest[path] |= {"sha256": sha256, "unmerged": True}
-    stamp["memory"] = seal(answers, manifest)
+    reseal(root, manifest, stamp)
+
+
+def reseal(root: Path, manifest: Mapping[str, object], stamp: Mapping[str, object]) -> None:
+    """Write the manifest and the stamp into the memory in `root`, sealed."""
+    stamp = {**stamp, "memory": seal(_load(root, ANSWERS), manifest, str(stamp.get(APPLICATION, "")))}
     for name, content in ((MANIFEST, manifest), (TEMPLATE, stamp)):
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (root / name).write_text(text, encoding="utf-8", newline="")

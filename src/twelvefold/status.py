@@ -8,10 +8,10 @@ from pathlib import Path
 
 from twelvefold import template as templates
 from twelvefold import transaction
+from twelvefold.application import rules_of
 from twelvefold.bases import damage
 from twelvefold.decisions import Decision, Outcome, shown, shown_apart
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.ownership import merged_files
 from twelvefold.rollup import render_from_memory
 from twelvefold.service import MEMORY, Entry, File, Repository, Service
 from twelvefold.strategies.files import FileRule
@@ -133,7 +133,7 @@ def drift_of(service: Service, newest: Template | None) -> list[Drift]:
     ]
     if not service.remembers_itself:
         found.append(Drift(str(MEMORY), "is not as the last update wrote it"))
-    return found + (drift_in_merged(service, merged_files(newest.rules())) if newest else [])
+    return found + (drift_in_merged(service, rules_of(service, newest.rules())) if newest else [])
 
 
 def difference(entry: Entry, file: File | None) -> str:

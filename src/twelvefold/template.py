@@ -28,6 +28,7 @@ RULES = (
     "ownership",
     "default_strategy",
     "migrations",
+    "application",
     "strategies_mapping",
 )
 OWNERS = frozenset({"owned", "seeded", "merged", "memory"})

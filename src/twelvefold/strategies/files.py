@@ -9,8 +9,9 @@ from typing import Any
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.strategies.lines import newline_of, with_ends
-from twelvefold.strategies.merging import Format, OwnMerge, merge_texts
-from twelvefold.strategies.rules import BadRulesError, Rules
+from twelvefold.strategies.merging import Format, OwnMerge, conformed, merge_texts
+from twelvefold.strategies.rules import BadRulesError, Path, Rules, key_path
+from twelvefold.strategies.three_way import Data
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 FORMATS = ("env", "ignore", "ini", "json", "markdown", "text", "toml", "yaml")
@@ -37,6 +38,8 @@ class FileRule:
     path: str
     form: Format | OwnMerge
     rules: Rules
+    left_out: tuple[str, ...] = ()
+    """What the template's text is read without: keys, as in `rules`, and items of lists: `jobs.check.targets=chart`."""
 
     @classmethod
     def load(cls, config: Mapping[str, Any]) -> FileRule:
@@ -55,8 +58,14 @@ class FileRule:
             raise BadRulesError(f"scaraplate.yaml: {path}: {error.message}") from error
         return cls(path, importlib.import_module(f"twelvefold.strategies.{config['format']}").FORMAT, rules)
 
+    def without(self, keys: Sequence[str]) -> FileRule:
+        """The same rules for a file whose template is read without `keys`."""
+        return replace(self, left_out=tuple(keys))
+
     def merge(self, base: bytes | None, template: bytes, service: bytes | None) -> MergedFile:
         """Merge the file's three contents; None is a file that is not there."""
+        if self.left_out:
+            base, template = (None if base is None else self.reduced(base)), self.reduced(template)
         if service is None:
             return MergedFile(template, [] if base is None else [Decision(Outcome.RETURNED, self.path)])
         if service in (base, template):
@@ -66,6 +75,17 @@ class FileRule:
         except UnicodeDecodeError as error:
             note = f"it is not UTF-8 (byte {error.start}). Save it as UTF-8 and update again"
             return MergedFile(service, [Decision(Outcome.UNREADABLE, self.path, note=note)])
+
+    def reduced(self, content: bytes) -> bytes:
+        """A text of the template's without what is left out. Raises BadRulesError if that cannot be."""
+        text = content.decode(errors="replace").removeprefix(BOM)
+        if not isinstance(self.form, OwnMerge):
+            wanted = _without(self.form.load(text), [_parted(key) for key in self.left_out])
+            reduced = conformed(self.form, text, wanted, (), self.rules)
+            if reduced is not None:
+                return reduced.encode()
+        keys = ", ".join(self.left_out)
+        raise BadRulesError(f"scaraplate.yaml: application: {self.path} cannot be read without {keys}.")
 
     def _merge(self, base: bytes | None, template: bytes, service: bytes) -> MergedFile:
         ours = service.decode()
@@ -80,6 +100,29 @@ class FileRule:
         mark = BOM if ours.startswith(BOM) else ""
         decisions = [replace(decision, path=self.path) for decision in merged.decisions]
         return MergedFile(f"{mark}{merged.text}".encode(), decisions)
+
+
+def _parted(key: str) -> tuple[Path, str]:
+    """A key's path, and the item of the list there that is meant, "" for the whole."""
+    path, _, item = key.partition("=")
+    return key_path(path), item
+
+
+def _without(data: Data, keys: Sequence[tuple[Path, str]]) -> Data:
+    """The data without these; what is not there is not missed."""
+    for path, item in keys:
+        data = _less(data, path, item)
+    return data
+
+
+def _less(data: Data, path: Path, item: str) -> Data:
+    if not path:
+        return [one for one in data if one != item] if isinstance(data, list) else data
+    if not isinstance(data, dict) or path[0] not in data:
+        return data
+    if len(path) == 1 and not item:
+        return {key: value for key, value in data.items() if key != path[0]}
+    return {**data, path[0]: _less(data[path[0]], path[1:], item)}
 
 
 def _template_s(text: str, newline: str) -> str:

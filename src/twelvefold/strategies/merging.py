@@ -64,7 +64,7 @@ def merge_texts(form: Format | OwnMerge, base: str | None, template: str, servic
     drafts = [service] if base is None else [merge_lines(base, template, service).text, service]
     sources = (template, service) if base is None or last is ABSENT else (template, service, base)
     for draft in drafts:
-        text = _conformed(form, draft, wanted, sources, rules)
+        text = conformed(form, draft, wanted, sources, rules)
         if text is not None:
             return Merged(text, decisions)
     return not_put_in(template, service)
@@ -88,7 +88,8 @@ def _base(form: Format, base: str | None) -> Data:
         return ABSENT
 
 
-def _conformed(form: Format, draft: str, wanted: Data, sources: Sequence[str], rules: Rules) -> str | None:
+def conformed(form: Format, draft: str, wanted: Data, sources: Sequence[str], rules: Rules) -> str | None:
+    """`draft`, changed to say `wanted` as `Format.conform` does it; None if the result would say something else."""
     try:
         if same(form.load(draft), wanted):
             return draft
