@@ -203,7 +203,17 @@ def test_an_application_is_seen(path: str, tmp_path: Path) -> None:
 
 def test_no_application_is_seen_where_there_is_none(tmp_path: Path) -> None:
     beside = ("setup.py", "noxfile.py", "conftest.py", "tests/test_a.py", "tests/deep/helpers.py", "docs/conf.py")
-    for path in (*beside, "test_it.py", "it_test.py", "README.md", "pyproject.toml", ".gitlab-ci.yml", "Makefile"):
+    for path in (
+        *beside,
+        ".github/workflows/compose.yml",
+        ".devcontainer/Dockerfile",
+        "test_it.py",
+        "it_test.py",
+        "README.md",
+        "pyproject.toml",
+        ".gitlab-ci.yml",
+        "Makefile",
+    ):
         write(tmp_path, path, "")
     write(tmp_path, ".gitignore", "build/\n")
     write(tmp_path, "build/app.py", "")

@@ -92,15 +92,16 @@ def rules_of(service: Service, rules: Mapping[str, Any]) -> dict[str, FileRule]:
 
 
 def found_in(root: Path) -> list[str]:
-    """The files in git that show that a repository has an application of its own."""
+    """The files in git that show that a repository has an application of its own, its sources first."""
     listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    return [path for path in listed if path and _shows(path)]
+    visible = [path for path in listed if path and not any(part.startswith(".") for part in path.split("/"))]
+    sources = [path for path in visible if _is_source(path)]
+    return [*sources, *(path for path in visible if _fits(path.split("/")[-1], SHIPPED))]
 
 
-def _shows(path: str) -> bool:
+def _is_source(path: str) -> bool:
     *folders, name = path.split("/")
-    is_source = _fits(name, SOURCES) and not _fits(name, OF_NO_APPLICATION) and not BESIDE & set(folders)
-    return is_source or _fits(name, SHIPPED)
+    return _fits(name, SOURCES) and not _fits(name, OF_NO_APPLICATION) and not BESIDE & set(folders)
 
 
 def _fits(name: str, patterns: Iterable[str]) -> bool:

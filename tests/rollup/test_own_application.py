@@ -55,7 +55,7 @@ def adopted(answers: dict[str, str | bool], grown: Path, template: Path) -> Path
     where = ("--template", template, "--ref", "HEAD", "--no-lock", "--no-input", "--yes", "--commit")
     done = twelvefold("adopt", grown, *where, *given)
     assert done.exit_code == 0, done.output
-    assert "This repository has an application of its own (Dockerfile and 2 more)" in done.output
+    assert "This repository has an application of its own (app/__init__.py and 2 more)" in done.output
     return grown
 
 
