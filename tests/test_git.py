@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from twelvefold.git import GitError, git, without_credentials
+from conftest import commit
+from twelvefold.git import GitError, blob, git, within, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,17 @@ def test_a_complaint_says_what_is_wrong_and_not_git_s_advice(tmp_path: Path) -> 
     with pytest.raises(GitError) as failure:
         git(tmp_path, "fetch", "--quiet", "file:///nowhere/a.git")
     assert failure.value.message == "git fetch: fatal: '/nowhere/a.git' does not appear to be a git repository"
+
+
+def test_a_blob_is_its_bytes_and_none_if_there_is_none(tmp_path: Path) -> None:
+    for content in (b"", b"a\n\n", b"a\r\n\xff\0"):
+        (tmp_path / "file").write_bytes(content)
+        commit(tmp_path, f"{content!r}")
+        assert blob(tmp_path, "HEAD:./file") == content
+    assert blob(tmp_path, "HEAD:./other") is None
+    assert blob(tmp_path, "no-such-commit:file") is None
+    with within(0), pytest.raises(GitError, match="no answer in the time that there was"):
+        blob(tmp_path, "HEAD:./file")
 
 
 def test_a_calling_git_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

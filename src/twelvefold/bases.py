@@ -8,6 +8,9 @@ from twelvefold.decisions import Decision, Outcome
 from twelvefold.git import GitError, blob, git
 from twelvefold.service import APPLIED, MANIFEST, File, Service
 
+SEARCHED = 100
+"""So many of the newest commits that changed a copy are looked at: in a partial clone, git fetches what they had."""
+
 
 def left_alone(service: Service, path: str) -> Decision:
     """The decision to leave the merged file at `path`, whose last-applied copy is damaged."""
@@ -36,9 +39,12 @@ def _way_back(root: Path, copy: str, sha256: str) -> str:
 
 def _commit_with(root: Path, copy: str, sha256: str) -> str | None:
     """The newest commit in which the copy hashes as it should; None if there is none, or no repository."""
+    looked_at = ("--full-history", f"--max-count={SEARCHED}", "HEAD", "--", f":(literal){copy}")
     try:
-        commits = git(root, "rev-list", "--full-history", "HEAD", "--", f":(literal){copy}").split()
+        for commit in git(root, "rev-list", *looked_at).split():
+            content = blob(root, f"{commit}:./{copy}")
+            if content is not None and File(content).sha256 == sha256:
+                return commit
     except GitError:
         return None
-    found = ((commit, blob(root, f"{commit}:./{copy}")) for commit in commits)
-    return next((commit for commit, content in found if content is not None and File(content).sha256 == sha256), None)
+    return None

@@ -91,14 +91,17 @@ def git(
 
 
 def blob(folder: Path, name: str) -> bytes | None:
-    """The bytes of what git calls `name`, such as HEAD:./file; None if there is no such file."""
-    done = subprocess.run(  # noqa: S603 - no shell, and the name is none of an option: it follows cat-file's type
-        ["git", "-C", folder, "cat-file", "blob", name],  # noqa: S607 - the user's git
-        env=_environment(),
-        capture_output=True,
-        check=False,
-        timeout=time_left(),
-    )
+    """The bytes of what git calls `name`, such as HEAD:./file; None if there is no such file. Raises GitError."""
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell, and the name is no option: it stands behind cat-file's type
+            ["git", "-C", folder, "cat-file", "blob", name],  # noqa: S607 - the user's git
+            env=_environment(),
+            capture_output=True,
+            check=False,
+            timeout=time_left(),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise GitError("git cat-file: no answer in the time that there was") from error
     return None if done.returncode else done.stdout
 
 
