@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def test_a_blob_is_its_bytes_and_none_if_there_is_none(tmp_path: Path) -> None:
         assert blob(tmp_path, "HEAD:./file") == content
     assert blob(tmp_path, "HEAD:./other") is None
     assert blob(tmp_path, "no-such-commit:file") is None
+
+
+def test_a_blob_that_git_does_not_get_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with within(0), pytest.raises(GitError, match="no answer in the time that there was"):
         blob(tmp_path, "HEAD:./file")
 
