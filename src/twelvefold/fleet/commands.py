@@ -165,6 +165,7 @@ def _waves(fleet: Fleet, options: Mapping[str, Any], run: str) -> list[tuple[Wav
     chosen = {one.key for one in fleet.services}
     # Which wave a service is in does not depend on whether others were chosen.
     planned = listing.in_waves(fleet.everybody, fleet.config.waves)
+    listing.refuse_unproved(fleet.everybody, planned)
     waves = [(wave, [one for one in services if one.key in chosen]) for wave, services in planned]
     if options["wave"]:
         waves = [(wave, services) for wave, services in waves if wave.name == options["wave"]]

@@ -114,15 +114,23 @@ class Discovered(Table):
 
 
 class Wave(Table):
-    """Services that are rolled up together, before the next wave begins."""
+    """Services that are rolled up together, before the next wave begins.
+
+    Those that name it are in it, and those that `services` and `share` take; without both, the last wave is the rest.
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w-]+$")]
     services: tuple[str, ...] = ()
     """Patterns of names."""
     share: Share | None = None
-    """Of all services; without `services` and `share` it is all that are left."""
+    """Of all services; with `services`, at most so many of those."""
     max_failures: Share = 0.1
     """The share of a wave's services that may fail before the next wave is not begun."""
+
+    @property
+    def takes_who_names_it(self) -> bool:
+        """Whether it says nothing of who else is in it: in the last wave, that means the rest."""
+        return not self.services and self.share is None
 
 
 class Config(Table):
@@ -149,10 +157,51 @@ class Config(Table):
         known = [wave.name for wave in self.waves]
         if len(set(known)) < len(known):
             raise ValueError(f"has two waves of one name: {', '.join(known)}")
-        wanted = {each.wave for each in self.services} | {each.wave for each in self.discover}
-        if missing := wanted - {None, *known}:
-            raise ValueError(f"has no wave {missing.pop()}; it has {', '.join(known)}")
+        if missing := self._named - set(known):
+            raise ValueError(f"has no wave {missing.pop()}; it has {', '.join(known) or 'none'}")
+        self._refuse_waves_of_nobody()
+        self._refuse_two_rests()
+        self._refuse_a_canary_of_all()
         return self
+
+    @property
+    def _named(self) -> set[str]:
+        """The waves that services name, or what is discovered does."""
+        named = [*(each.wave for each in self.services), *(each.wave for each in self.discover)]
+        return {name for name in named if name is not None}
+
+    def _refuse_waves_of_nobody(self) -> None:
+        if not self.waves:
+            raise ValueError("has no wave, so that nobody is rolled up; leave waves out, or add [[waves]] with a name")
+        for wave in self.waves:
+            if wave.share == 0 or ("services" in wave.model_fields_set and not wave.services):
+                said = "share = 0" if wave.share == 0 else "services = []"
+                raise ValueError(
+                    f"has the wave {wave.name} with {said}, which takes nobody, so that the next wave would begin with "
+                    "nothing proved; write services = ['a-name'] or a share above 0, or take the wave out"
+                )
+
+    def _refuse_two_rests(self) -> None:
+        *before, last = self.waves
+        for wave in before:
+            if wave.takes_who_names_it and wave.name not in self._named:
+                both = f"{wave.name} and {last.name}" if last.takes_who_names_it else wave.name
+                raise ValueError(
+                    f"has the wave {wave.name} that nobody is in: the rest is for the last wave, {last.name}, alone, "
+                    f"and {both} would be it; give {wave.name} services or a share, or write wave = '{wave.name}' in "
+                    "the [[services]] or [[discover]] that it is for"
+                )
+
+    def _refuse_a_canary_of_all(self) -> None:
+        """Refuse one wave that some name and that would take the others, too: a canary of the whole fleet."""
+        if "waves" not in self.model_fields_set or len(self.waves) > 1 or not self.waves[0].takes_who_names_it:
+            return
+        others = [each for each in self.services if each.wave is None and not each.skip]
+        if self._named and (others or any(each.wave is None for each in self.discover)):
+            raise ValueError(
+                f"has one wave, {self.waves[0].name}, which some services name and which would take all others, too; "
+                "add after it: [[waves]] name = 'rest'"
+            )
 
 
 def load(path: Path) -> Config:
