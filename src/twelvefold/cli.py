@@ -204,6 +204,7 @@ MAX_FAILURES = click.option(
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted, as it was begun.")
 @MAX_FAILURES
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
+@click.option("--build", is_flag=True, help="Let uv lock run what services and their dependencies build with.")
 def fleet_rollup(**options: Any) -> None:
     """Propose the update to every service: a branch, and a request that describes it."""
     with needing_the_extra():

@@ -85,6 +85,7 @@ def run_rollup(options: Mapping[str, Any]) -> int:
     begun = unfinished.resumed(options) if options["resume"] else None
     options = {**options, **begun.options} if begun else options
     fleet = open_fleet(options)
+    _refuse_builds_without_lock(fleet, options)
     refuse_no_branch(fleet.config.branch, fleet.file.parent)
     with _alone(fleet.state), templates.finding_once(), interruptible("twelvefold fleet rollup --resume"):
         done = fleet.results.of_run(begun.run) if begun else {}
@@ -94,6 +95,12 @@ def run_rollup(options: Mapping[str, Any]) -> int:
         code = _work(waves, options, done)
         unfinished.forget()
     return code
+
+
+def _refuse_builds_without_lock(fleet: Fleet, options: Mapping[str, Any]) -> None:
+    if options["build"] and (options["no_lock"] or not fleet.config.lock):
+        other = "--no-lock" if options["no_lock"] else f"lock = false in {fleet.file}"
+        raise RefusedError(f"--build is about uv lock, which {other} keeps from running. Leave one of them out.")
 
 
 def _newest(fleet: Fleet, options: Mapping[str, Any]) -> str | None:
@@ -184,8 +191,8 @@ def rollup_of(fleet: Fleet, one: Listed, options: Mapping[str, Any], begun: Begu
     config = fleet.config
     url, ref = _template_url(config, fleet.file), options["ref"] or one.ref or config.ref or begun.newest
     answers = {question: _typed(answer) for question, answer in one.answers.items()}
-    lock = config.lock and not options["no_lock"]
-    wish = Wish(url, ref, answers, one.folder, config.branch, config.labels, one.heal, lock)
+    lock, build = bool(config.lock) and not options["no_lock"], config.lock == "build" or options["build"]
+    wish = Wish(url, ref, answers, one.folder, config.branch, config.labels, one.heal, lock, build)
     return _job(fleet, one, wish, begun.run, is_dry=options["check"])
 
 

@@ -42,6 +42,14 @@ def _name_of_variable(name: str) -> str:
     return name
 
 
+def _way_to_lock(lock: bool | str) -> bool | str:
+    if isinstance(lock, str) and lock != "build":
+        raise ValueError(
+            'is true, false, or "build", which lets uv run what services and their dependencies build with'
+        )
+    return lock
+
+
 Address = Annotated[str, Field(min_length=1), AfterValidator(_address)]
 Variable = Annotated[str, AfterValidator(_name_of_variable)]
 
@@ -141,8 +149,8 @@ class Config(Table):
     """A tag, branch or commit; the newest release if not given."""
     branch: Annotated[str, Field(min_length=1)] = "twelvefold/update"
     labels: tuple[str, ...] = ("twelvefold",)
-    lock: bool = True
-    """Whether `uv lock` is run."""
+    lock: Annotated[bool | str, AfterValidator(_way_to_lock)] = True
+    """Whether `uv lock` is run: without builds, or with them if it is "build"."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 300
     """How long one service may take."""
     forge: Forge = Forge(kind="git")

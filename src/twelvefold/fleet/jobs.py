@@ -58,7 +58,7 @@ class Job:
         wish = self.wish
         deciding = [self.template.content(), wish.template, sorted(wish.answers.items()), wish.folder, wish.branch]
         ordered = [*self.order.command, self.order.title] if self.order else []
-        told = json.dumps([*deciding, [*wish.labels], wish.heal, wish.lock, self.forge, ordered])
+        told = json.dumps([*deciding, [*wish.labels], wish.heal, wish.lock, wish.build, self.forge, ordered])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

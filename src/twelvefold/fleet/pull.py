@@ -102,6 +102,7 @@ def wish_of(service: Service, options: Mapping[str, Any]) -> Wish:
         options["branch"],
         heal=options["heal"],
         lock=not options["no_lock"],
+        build=True,  # in a pipeline of its own, which builds it anyway
     )
 
 
