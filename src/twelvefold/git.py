@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -62,11 +62,12 @@ def git(
     stdin: str | None = None,
     index: Path | None = None,
     variables: Mapping[str, str] | None = None,
+    files: Sequence[int] = (),
 ) -> str:
     """Run git in `folder` and return what it prints, without the last line end. Raises GitError.
 
     With `index`, that file stands for the repository's index, which stays as it is; `variables` are in the environment
-    of this command alone.
+    of this command alone, and `files` are descriptors that it gets.
     """
     environment = {name: value for name, value in os.environ.items() if name not in OF_A_CALLING_GIT}
     environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
@@ -80,6 +81,7 @@ def git(
         stderr=subprocess.PIPE,
         text=True,
         errors="surrogateescape",
+        pass_fds=files,
     ) as process:
         try:
             output, complaint = process.communicate(stdin, timeout=time_left())

@@ -225,7 +225,7 @@ def test_a_result_that_cannot_be_read_is_looked_up_again(fleet: Fleet) -> None:
         ('template = "x"\nservices = [{ url = "a", nme = "b" }]', "services[0].nme: is not known here"),
         ('template = "https://u:secret@x/y"\nservices = [{ url = "a" }]', "template: holds a token or a password"),
         ('template = "x"\nservices = [{ url = "a", wave = "b" }]', "has no wave b; it has all"),
-        ('template = "x"\n[forge]\nkind = "gitlab"\ntoken = "glpat-abc"', "forge.token: is the name of an environment"),
+        ('template = "x"\n[forge]\nkind = "gitlab"\ntoken = "glpat-abc"', "forge.token: is taken no more"),
         ("template", "is no TOML"),
         ('template = "x"\nservices = [{ url = "nothing/*.git" }]', "The pattern nothing/*.git finds no repository"),
     ],

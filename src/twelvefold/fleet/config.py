@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from twelvefold.errors import RefusedError
 from twelvefold.git import CREDENTIALS
@@ -21,7 +21,7 @@ SCHEMES = ("https", "http", "ssh", "git", "file")
 
 def _address(url: str) -> str:
     if CREDENTIALS.search(url):
-        raise ValueError("holds a token or a password; name the variable that has it instead: token = 'GITLAB_TOKEN'")
+        raise ValueError("holds a token or a password; name the file that has it, in [forge]: token_file = 'PATH'")
     scheme, colon, _ = url.partition("://")
     # What git calls a transport helper, ext::sh for one, is a command.
     if re.match(r"\w+::", url) or (colon and scheme not in SCHEMES) or not url.isprintable():
@@ -36,9 +36,16 @@ def _inside(folder: str) -> str:
     return "" if folder in {"", "."} else path.as_posix()
 
 
-def _name_of_variable(name: str) -> str:
-    if not name.isidentifier() or name != name.upper():
-        raise ValueError("is the name of an environment variable, in capitals, not the token itself")
+def _no_token(token: object) -> None:
+    raise ValueError(
+        "is taken no more: what runs in a service's repository can read the environment. Write token_file = 'PATH', or "
+        "type --token-file FILE, - for standard input. If a token stood here, take it back on the forge"
+    )
+
+
+def _name_of_file(name: str) -> str:
+    if name == "-":
+        raise ValueError("is the name of a file; for standard input, type --token-file -")
     return name
 
 
@@ -51,7 +58,6 @@ def _way_to_lock(lock: bool | str) -> bool | str:
 
 
 Address = Annotated[str, Field(min_length=1), AfterValidator(_address)]
-Variable = Annotated[str, AfterValidator(_name_of_variable)]
 
 
 class Table(BaseModel):
@@ -74,13 +80,14 @@ class Forge(Table):
     """`gitlab-push` tells GitLab by push options alone; `git` opens none: the branch is all there is."""
     url: Address | None = None
     """Of the instance; gitlab.com and api.github.com if not given."""
-    token: Variable | None = None
-    """The environment variable that holds the token."""
+    token: Annotated[None, BeforeValidator(_no_token)] = None
+    token_file: Annotated[str, Field(min_length=1), AfterValidator(_name_of_file)] | None = None
+    """The file that holds the token; relative to that of `fleet.toml`."""
 
     @model_validator(mode="after")
     def _whose(self) -> Forge:
-        if self.kind == "git" and self.token and not self.url:
-            raise ValueError("has a token and no url; say for which host it is: url = 'https://git.example.com'")
+        if self.kind == "git" and self.token_file and not self.url:
+            raise ValueError("has a token_file and no url; say for which host it is: url = 'https://git.example.com'")
         return self
 
     @property
