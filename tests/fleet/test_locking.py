@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +16,7 @@ from commands import succeed
 from locks import BACKEND, Desk
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.fleet import locking
-from twelvefold.fleet.locking import lock_without_building
+from twelvefold.fleet.locking import _toml, lock_without_building
 
 
 @pytest.fixture
@@ -232,6 +235,23 @@ def test_a_lock_that_is_a_link_is_left_alone(desk: Desk, tmp_path: Path) -> None
     (tmp_path / "elsewhere").write_text("mine", encoding="utf-8")
     desk.lock.symlink_to(tmp_path / "elsewhere")
     desk.left("it is a symbolic link")
+
+
+scalars = st.one_of(
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.dates(min_value=date(1000, 1, 1)),
+    st.datetimes(min_value=datetime(1000, 1, 1)),
+    st.times(),
+)
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+
+
+@given(st.dictionaries(st.text(), values))
+def test_what_uv_reads_of_a_file_is_what_stands_there(content: dict[str, Any]) -> None:
+    assert tomllib.loads("".join(f"{_toml(name)} = {_toml(value)}\n" for name, value in content.items())) == content
 
 
 kinds = st.sampled_from(["wheels", "sdist"])

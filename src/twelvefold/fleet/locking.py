@@ -15,10 +15,10 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import tomlkit
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -102,19 +102,29 @@ def _read_by_uv(clone: Path) -> Iterator[Path]:
 def _without_code(path: Path) -> str:
     """A pyproject.toml or uv.toml that says nothing of code to run. Raises RefusedError if it cannot be read."""
     try:
-        content = tomlkit.parse(path.read_text(encoding="utf-8"))
-        table: Any = content.get("tool", {}).get("uv", {}) if path.name == "pyproject.toml" else content
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = content.get("tool", {}).get("uv", {}) if path.name == "pyproject.toml" else content
         _refuse_members_elsewhere(table.get("workspace", {}))
         for name in PYTHONS:
             table.pop(name, None)
         if "build-system" in content or table.get("package") is True:
-            content.pop("build-system", None)
             content["build-system"] = NO_BUILDS
-        text = tomlkit.dumps(content)
-        tomllib.loads(text)
-    except (ValueError, AttributeError, TypeError, tomlkit.exceptions.TOMLKitError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise RefusedError(f"{path.name} cannot be read") from error
-    return text
+    return "".join(f"{_toml(name)} = {_toml(value)}\n" for name, value in content.items())
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(name)} = {_toml(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON has it as it is
 
 
 def _refuse_members_elsewhere(workspace: Mapping[str, Any]) -> None:
