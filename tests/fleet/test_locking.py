@@ -78,7 +78,7 @@ def test_a_service_whose_own_metadata_need_a_build_is_left_to_itself(project: st
     desk.project("leaf", project=project, more=more)
     (desk.clone / "backend.py").write_text(desk.backend("service", "1"), encoding="utf-8")
     (desk.clone / "setup.py").write_text(desk.marker, encoding="utf-8")
-    desk.left("its metadata need a build")
+    desk.left("its own metadata need a build")
 
 
 WORKSPACE = '[tool.uv.workspace]\nmembers = ["{member}"]\n[tool.uv.sources]\nm = {{ workspace = true }}\n'
@@ -90,7 +90,7 @@ def test_a_member_of_its_workspace_that_needs_a_build_is_not_built(desk: Desk) -
     desk.project("leaf", "m", more=WORKSPACE.format(member="m"))
     desk.project(project='version = "1"\ndynamic = ["dependencies"]', more=BACKEND, where="m")
     (desk.clone / "m/backend.py").write_text(desk.backend("m", "1"), encoding="utf-8")
-    desk.left("its metadata need a build")
+    desk.left("its own metadata need a build")
     desk.project("other", more=BACKEND, where="m")
     assert lock_without_building(desk.clone, "") is None
     assert desk.versions() == {"leaf": "1.1", "m": "1", "other": "1.0", "service": "1"}
@@ -150,7 +150,7 @@ def test_a_dependency_from_elsewhere_that_needs_a_build_is_not_built(
     desk.project("leaf")
     desk.locked()
     source(desk)
-    desk.left("its metadata need a build")
+    desk.left("m has no wheel and needs a build")
 
 
 def test_a_path_to_what_needs_no_build_is_locked(desk: Desk) -> None:

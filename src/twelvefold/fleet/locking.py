@@ -29,7 +29,7 @@ from twelvefold.rollup import lock_dependencies
 NOTHING = "twelvefold-builds-nothing"
 NO_BUILDS = {"requires": [f"{NOTHING} @ file://{os.devnull}/{NOTHING}"], "build-backend": "nothing"}
 """A build system that uv fails to install before it runs anything. Without one, uv would write another lock."""
-NEEDS_A_BUILD = re.compile(rf"building .* is disabled|{NOTHING}", re.IGNORECASE)
+NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`|Building source distributions for `([^`]+)` is disabled")
 """What uv says where it would have to build: see tests/fleet/test_locking.py, which asks the uv that is installed."""
 READ = {"pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "uv.toml"}
 DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
@@ -57,12 +57,21 @@ def lock_without_building(clone: Path, folder: str) -> Decision | None:
 def _locked(project: Path, lock: Path) -> Decision | None:
     failed = lock_dependencies(project, "--no-build")
     if failed:
-        return _left("its metadata need a build") if NEEDS_A_BUILD.search(failed.note) else failed
+        needed = _needed(failed.note)
+        return _left(needed) if needed else failed
     made = (project / "uv.lock").read_bytes()
     if lost := _lost(lock.read_bytes(), made):
         return _left(f"without a build uv would lock other versions of {', '.join(lost)}")
     lock.write_bytes(made)
     return None
+
+
+def _needed(complaint: str) -> str | None:
+    """What would have to be built, by uv's complaint; None if that is about something else."""
+    if NOTHING in complaint:
+        return "its own metadata need a build"
+    found = NO_WHEEL.search(complaint)
+    return f"{found[1] or found[2]} has no wheel and needs a build" if found else None
 
 
 def _left(reason: str) -> Decision:
