@@ -93,7 +93,7 @@ def _status(fleet: Fleet, there: list[Declared]) -> None:
         f'template = "{fleet.config.template}"\n[[discover]]\ngitlab = "acme"\n[[waves]]\nname = "all"\n'
     )
     discovered = commands._discovered
-    commands._discovered = lambda config: there
+    commands._discovered = lambda config, token: there
     try:
         with _silence():
             run_status({"file": fleet.file, "state": None, "only": (), "as_json": False})

@@ -44,6 +44,13 @@ class Fleet:
         lines = [f"{name} = {_toml(value)}" for name, value in table.items()]
         (self.folder / "fleet.toml").write_text("\n".join([*lines, text]) + "\n", encoding="utf-8")
 
+    def keep_token(self, token: str) -> str:
+        """Write the forge's token into a file beside `fleet.toml`; return the line that names it."""
+        path = self.folder / "token"
+        path.write_text(f"{token}\n", encoding="utf-8")
+        path.chmod(0o600)
+        return "token_file = 'token'\n"
+
     def run(self, *arguments: str, exit_code: int = 0) -> str:
         """`twelvefold fleet` with `arguments`, in this process; its workers are processes of their own."""
         done = self.invoke(*arguments)

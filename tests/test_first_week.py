@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -72,8 +72,13 @@ def environment(forge: Path, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def carry_out(section: str, folder: Path, environment: Mapping[str, str]) -> tuple[Path, str]:
-    """Run a section's blocks, each from where the one before it ended; return where the last did, and what was said."""
+def carry_out(
+    section: str, folder: Path, environment: Mapping[str, str], after: Callable[[str], None] = lambda block: None
+) -> tuple[Path, str]:
+    """Run a section's blocks, each from where the one before it ended; return where the last did, and what was said.
+
+    `after` is called with each block that has run.
+    """
     [text] = re.findall(rf"^## {section}.*?(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     said = ""
     for block in BLOCK.findall(text):
@@ -84,7 +89,17 @@ def carry_out(section: str, folder: Path, environment: Mapping[str, str]) -> tup
         assert done.returncode == int(expected[0] if expected else 0), f"{block}\n{done.stdout}{done.stderr}"
         folder = Path(where.read_text(encoding="utf-8").strip())
         said += done.stdout
+        after(block)
     return folder, said
+
+
+def proposed_to(forge: Path) -> set[str]:
+    """The repositories that have a branch of the fleet's."""
+    return {
+        str(path.relative_to(forge))
+        for path in forge.glob("*/*")
+        if git(path, "for-each-ref", "--format=%(refname)", "refs/heads/twelvefold/update").strip()
+    }
 
 
 def at(forge: Path, repository: str, path: str, branch: str = "main") -> str:
@@ -115,8 +130,23 @@ def test_the_week_goes_as_it_is_told(forge: Path, environment: dict[str, str], t
         git(repository, "update-ref", "refs/heads/main", "refs/heads/twelvefold/adopt")  # its team merges
         git(repository, "branch", "--quiet", "-D", "twelvefold/adopt")
 
-    folder, said = carry_out("Thursday", folder, environment)
-    for service in ("payments/invoice-mailer", *(f"shop/{name}" for name in NAMES)):
+    proposed: dict[str, set[str]] = {}
+    folder, said = carry_out(
+        "Thursday", folder, environment, lambda block: proposed.update({block.strip(): proposed_to(forge)})
+    )
+    everybody = {"payments/invoice-mailer", *(f"shop/{name}" for name in NAMES)}
+    [checked], [canary], [whole] = (
+        [who for block, who in proposed.items() if block.startswith(command)]
+        for command in (
+            "twelvefold fleet rollup --check",
+            "twelvefold fleet rollup --wave canary",
+            "twelvefold fleet rollup\n",
+        )
+    )
+    assert checked == set()
+    assert canary == {"payments/invoice-mailer"}
+    assert whole == everybody
+    for service in everybody:
         assert "not to a chat" in at(forge, service, "SECURITY.md", "twelvefold/update")
     assert "OURS = True" in at(forge, "shop/shop-1", "src/shop_1/__init__.py", "twelvefold/update")
     page = (folder / "fleet.html").read_text(encoding="utf-8")

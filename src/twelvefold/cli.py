@@ -14,6 +14,7 @@ import click
 from twelvefold.decisions import Decision
 from twelvefold.errors import RefusedError
 
+TOKEN_FILE = click.option("--token-file", metavar="FILE", help="The file that holds the token; - for standard input.")
 SERVICE = click.argument("service", type=click.Path(path_type=Path), default=Path())
 TEMPLATE = click.option(
     "--template", metavar="URL", help="The template; the one that the service came from if not given."
@@ -155,6 +156,7 @@ def trust(url: str) -> None:
 )
 @click.option("--forge-url", metavar="URL", help="Of the instance; as the pipeline says if not given.")
 @click.option("--token", metavar="VARIABLE", help="The variable that holds the token: TWELVEFOLD_TOKEN, GITHUB_TOKEN.")
+@TOKEN_FILE
 @click.option("--check", is_flag=True, help="Only say whether there is something to propose.")
 @click.option("--heal", is_flag=True, help="Yes, edits in what the template owns are to go: no exit code 2 for them.")
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
@@ -194,6 +196,7 @@ MAX_FAILURES = click.option(
 @fleet.command("rollup")
 @FLEET
 @STATE
+@TOKEN_FILE
 @ONLY
 @click.option("--ref", metavar="REF", help="A tag, branch or commit of the template.")
 @click.option("--check", is_flag=True, help="Only say which services would change.")
@@ -204,6 +207,7 @@ MAX_FAILURES = click.option(
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted, as it was begun.")
 @MAX_FAILURES
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
+@click.option("--build", is_flag=True, help="Let uv lock run what services and their dependencies build with.")
 def fleet_rollup(**options: Any) -> None:
     """Propose the update to every service: a branch, and a request that describes it."""
     with needing_the_extra():
@@ -215,6 +219,7 @@ def fleet_rollup(**options: Any) -> None:
 @fleet.command("run")
 @FLEET
 @STATE
+@TOKEN_FILE
 @ONLY
 @click.option("--branch", metavar="NAME", required=True, help="The branch for what it changes.")
 @click.option("--title", metavar="TEXT", help="Of the commit and of the request.")
@@ -235,6 +240,7 @@ def fleet_run(**options: Any) -> None:
 @fleet.command("status")
 @FLEET
 @STATE
+@TOKEN_FILE
 @ONLY
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def fleet_status(**options: Any) -> None:
@@ -248,6 +254,7 @@ def fleet_status(**options: Any) -> None:
 @fleet.command("report")
 @FLEET
 @STATE
+@TOKEN_FILE
 @ONLY
 @click.option(
     "--output", type=click.Path(path_type=Path), default=Path("fleet.html"), metavar="FILE", show_default=True

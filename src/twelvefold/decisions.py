@@ -22,11 +22,12 @@ class Outcome(enum.StrEnum):
     MOVED = "moved"  # yours, at the template's new path
     RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
     FAILED = "failed"  # a last step, such as uv lock, did not work
+    LEFT = "left"  # a last step that the service's own pipeline has to take
 
 
 SHOWN = 80  # characters of a value, at most
 BEFORE = 20  # of these, before the first difference of two long values
-PERSON = frozenset(Outcome) - {Outcome.KEPT, Outcome.MOVED}
+PERSON = frozenset(Outcome) - {Outcome.KEPT, Outcome.MOVED, Outcome.LEFT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.MOVED: lambda decision: decision.note,
     Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
     Outcome.FAILED: lambda decision: decision.note,
+    Outcome.LEFT: lambda decision: decision.note,
 }
 
 _collected: list[Decision] | None = None

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -62,11 +62,12 @@ def git(
     stdin: str | None = None,
     index: Path | None = None,
     variables: Mapping[str, str] | None = None,
+    files: Sequence[int] = (),
 ) -> str:
     """Run git in `folder` and return what it prints, without the last line end. Raises GitError.
 
     With `index`, that file stands for the repository's index, which stays as it is; `variables` are in the environment
-    of this command alone.
+    of this command alone, and `files` are descriptors that it gets.
     """
     environment = _environment() | ({"GIT_INDEX_FILE": str(index)} if index else {}) | dict(variables or {})
     with subprocess.Popen(  # noqa: S603 - no shell, and what comes from a service is never an option
@@ -77,6 +78,7 @@ def git(
         stderr=subprocess.PIPE,
         text=True,
         errors="surrogateescape",
+        pass_fds=files,
     ) as process:
         try:
             output, complaint = process.communicate(stdin, timeout=time_left())

@@ -201,12 +201,12 @@ def locked(state: Path) -> Iterator[None]:
         raise RefusedError("Another update of this service goes on. Wait for it, then run this again.") from error
 
 
-def lock_dependencies(service: Path) -> Decision | None:
+def lock_dependencies(service: Path, *options: str) -> Decision | None:
     """Run `uv lock`; return a decision if it did not work."""
     uv = shutil.which("uv") or str(service / ".tools/bin/uv")
     try:
         done = subprocess.run(  # noqa: S603 - the user's uv
-            [uv, "lock", "--quiet", "--project", service],
+            [uv, "lock", "--quiet", *options, "--project", service],
             capture_output=True,
             text=True,
             check=False,

@@ -78,9 +78,20 @@ def test_a_folder_is_written_in_one_way(written: str, meant: str) -> None:
 
 
 def test_whose_a_token_is_must_be_clear() -> None:
-    assert "has a token and no url" in refused(forge={"kind": "git", "token": "GIT_TOKEN"})
-    forge = of({**SMALLEST, "forge": {"kind": "gitlab", "token": "GITLAB_TOKEN"}}, Path("fleet.toml")).forge
+    assert "has a token_file and no url" in refused(forge={"kind": "git", "token_file": "token"})
+    forge = of({**SMALLEST, "forge": {"kind": "gitlab", "token_file": "token"}}, Path("fleet.toml")).forge
     assert forge.address == "https://gitlab.com"
+
+
+@pytest.mark.parametrize("token", ["GITLAB_TOKEN", "glpat-secret", "", 7, ["glpat-secret"]])
+def test_a_token_by_a_variable_is_refused_with_the_words_to_use(token: object) -> None:
+    said = refused(forge={"kind": "gitlab", "token": token})
+    assert "forge.token: is taken no more" in said
+    assert "token_file = 'PATH', or type --token-file FILE, - for standard input" in said
+    assert "secret" not in said
+    assert "forge.token_file: is the name of a file; for standard input" in refused(
+        forge={"kind": "git", "token_file": "-"}
+    )
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

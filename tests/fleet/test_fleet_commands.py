@@ -105,6 +105,30 @@ def test_waves_go_one_after_the_other_and_stop_when_one_fails(fleet: Fleet) -> N
     assert set(fleet.results()) == {"canary-1", "canary-2", "rest-1", "rest-2"}
 
 
+def test_a_canary_is_those_that_name_it_for_rollups_and_commands(fleet: Fleet) -> None:
+    fleet.add("a", "b", "c")
+    services = [{"url": "git/a.git", "wave": "canary"}, {"url": "git/*.git"}]
+    fleet.configure('[[waves]]\nname = "canary"\n[[waves]]\nname = "rest"\n', services=services)
+    command = ("run", "--jobs", "1", "--branch", "chore/more", "--wave", "canary")
+    fleet.run(*command, "--", "sh", "-c", "echo more >>notes.txt")
+    assert [name for name in "abc" if "chore/more" in fleet.branches(name)] == ["a"]
+    fleet.rollup("--wave", "canary")
+    assert set(trees(fleet)) == {"a"}
+    fleet.rollup()
+    assert set(trees(fleet)) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("command", [("rollup",), ("rollup", "--check"), ("run", "--branch", "x", "--", "true")])
+def test_waves_that_prove_nothing_are_refused_before_anybody_is_asked(command: tuple[str, ...], fleet: Fleet) -> None:
+    fleet.add("a", "b")
+    fleet.configure('[[waves]]\nname = "canary"\nservices = ["a", "aa"]\n[[waves]]\nname = "rest"\n')
+    assert "'aa' in the wave canary names no service" in fleet.run(command[0], "--jobs", "1", *command[1:], exit_code=2)
+    fleet.configure('[[waves]]\nname = "canary"\nservices = ["a"]\n')
+    assert "1 service is in no wave" in fleet.run(command[0], "--jobs", "1", *command[1:], exit_code=2)
+    assert fleet.results() == {}
+    assert not (fleet.folder / ".fleet/clones").exists()
+
+
 def test_only_what_failed_is_tried_again(fleet: Fleet) -> None:
     fleet.add("a", "b")
     forbid_pushes(fleet.repository("b"))
@@ -201,7 +225,7 @@ def test_a_result_that_cannot_be_read_is_looked_up_again(fleet: Fleet) -> None:
         ('template = "x"\nservices = [{ url = "a", nme = "b" }]', "services[0].nme: is not known here"),
         ('template = "https://u:secret@x/y"\nservices = [{ url = "a" }]', "template: holds a token or a password"),
         ('template = "x"\nservices = [{ url = "a", wave = "b" }]', "has no wave b; it has all"),
-        ('template = "x"\n[forge]\nkind = "gitlab"\ntoken = "glpat-abc"', "forge.token: is the name of an environment"),
+        ('template = "x"\n[forge]\nkind = "gitlab"\ntoken = "glpat-abc"', "forge.token: is taken no more"),
         ("template", "is no TOML"),
         ('template = "x"\nservices = [{ url = "nothing/*.git" }]', "The pattern nothing/*.git finds no repository"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Fault, Forge, serving
+from twelvefold.fleet.forges import USERS
 from twelvefold.fleet.results import Outcome
 
 KINDS = ["gitlab", "github"]
@@ -26,7 +28,6 @@ def forge(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
     (fleet.folder / "git/acme").mkdir()
     fleet.add("acme/pay")
     git(fleet.repository("acme/pay"), "config", "http.receivepack", "true")
-    monkeypatch.setenv("FORGE_TOKEN", TOKEN)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # what is waited out need not be waited for
     with serving(fleet.folder / "git") as made:
         yield made
@@ -35,7 +36,8 @@ def forge(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
 def configure(fleet: Fleet, forge: Forge, kind: str, **values: object) -> None:
     services = {"services": [{"url": f"{forge.url}/acme/pay.git"}]}
     api = forge.url if kind == "gitlab" else f"{forge.url}/api/v3"
-    fleet.configure(f"[forge]\nkind = '{kind}'\ntoken = 'FORGE_TOKEN'\nurl = '{api}'\n", **{**services, **values})
+    token = fleet.keep_token(TOKEN)
+    fleet.configure(f"[forge]\nkind = '{kind}'\n{token}url = '{api}'\n", **{**services, **values})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,15 +126,13 @@ def test_a_refusal_is_told_in_a_sentence(kind: str, status: int, said: str, flee
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_token_that_is_wrong_fails_before_anything_is_pushed(
-    kind: str, fleet: Fleet, forge: Forge, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_that_is_wrong_fails_before_anything_is_pushed(kind: str, fleet: Fleet, forge: Forge) -> None:
     configure(fleet, forge, kind)
-    monkeypatch.setenv("FORGE_TOKEN", "wrong")
+    fleet.keep_token("wrong")
     assert fleet.rollup(exit_code=3)["pay"].outcome is Outcome.FAILED
-    monkeypatch.delenv("FORGE_TOKEN")
-    result = fleet.rollup(exit_code=2)["pay"]
-    assert "The variable FORGE_TOKEN" in result.sentence
+    (fleet.folder / "token").unlink()
+    said = fleet.run("rollup", exit_code=2)
+    assert "The file that token_file in fleet.toml names cannot be read: No such file or directory." in said
     assert fleet.branches("acme/pay") == ["main"]
 
 
@@ -176,12 +176,17 @@ def test_the_token_is_nowhere(kind: str, fleet: Fleet, forge: Forge) -> None:
     seen: list[bytes] = []
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     while process.poll() is None:
-        seen += [line for path in Path("/proc").glob("[0-9]*/cmdline") if (line := _read(path))]
+        for name in ("cmdline", "environ"):
+            seen += [line for path in Path("/proc").glob(f"[0-9]*/{name}") if (line := _read(path))]
     said = process.communicate()[0]
     assert process.returncode == 0, said
-    written = [path.read_bytes() for path in fleet.folder.rglob("*") if path.is_file() and path.name != "trace"]
+    written = [
+        path.read_bytes() for path in fleet.folder.rglob("*") if path.is_file() and path.name not in {"trace", "token"}
+    ]
     assert any(b"git" in line for line in seen)
-    assert not [text for text in [said, trace.read_bytes(), *seen, *written] if TOKEN.encode() in text]
+    header = base64.b64encode(f"{USERS[kind]}:{TOKEN}".encode())
+    texts = [said, trace.read_bytes(), *seen, *written]
+    assert not [text for text in texts if TOKEN.encode() in text or header in text]
     settings = "".join(path.read_text(encoding="utf-8") for path in fleet.folder.rglob(".git/config"))
     assert re.search(r"url = http://127", settings)
 

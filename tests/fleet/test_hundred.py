@@ -66,7 +66,8 @@ class Hundred:
         projects = [
             {"url": f"{self.forge.url}/acme/{name}.git"} for name in [*ORDINARY, *TROUBLED] if name != "hanging"
         ]
-        forge = f"[forge]\nkind = 'gitlab'\ntoken = 'FORGE_TOKEN'\nurl = '{self.forge.url}'\n"
+        token = self.fleet.keep_token(TOKEN)
+        forge = f"[forge]\nkind = 'gitlab'\n{token}url = '{self.forge.url}'\n"
         services = [*projects, {"url": f"{self.silent}/acme/hanging.git"}]
         self.fleet.configure(forge + text, **{"services": services, "timeout_seconds": SECONDS, **values})
 
@@ -126,7 +127,7 @@ class Hundred:
 
 
 @pytest.fixture(scope="module")
-def made(beginning: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, list[dict[str, Any]]]]:
+def made(beginning: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fleet, list[dict[str, Any]]]:
     """The hundred repositories, and the requests that are open in them."""
     folder = tmp_path_factory.mktemp("hundred")
     history = History(Path(shutil.copytree(beginning / "template", folder / "template")))
@@ -142,13 +143,11 @@ def made(beginning: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for number, name in enumerate([*ORDINARY[len(EDITS) :], *(set(TROUBLED) - {"hanging"})]):
         source = fleet.repository(f"acme/{ORDINARY[number % len(EDITS)]}")
         shutil.copytree(source, fleet.repository(f"acme/{name}"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FORGE_TOKEN", TOKEN)
-        with serving(fleet.folder / "git") as forge:
-            _trouble(Hundred(fleet, forge, ""))
-            requests = forge.requests
-        shutil.rmtree(fleet.folder / ".fleet")
-        yield fleet, requests
+    with serving(fleet.folder / "git") as forge:
+        _trouble(Hundred(fleet, forge, ""))
+        requests = forge.requests
+    shutil.rmtree(fleet.folder / ".fleet")
+    return fleet, requests
 
 
 def _tidy(repository: Path) -> None:

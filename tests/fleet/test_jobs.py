@@ -66,9 +66,8 @@ def test_the_branch_of_requests_is_never_the_main_branch(make: Make) -> None:
 def test_the_token_is_for_the_forge_s_host_alone(
     url: str, forge_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORGE_TOKEN", TOKEN)
     monkeypatch.setattr(jobs, "heads", lambda *_: pytest.fail("it was asked"))
-    result = jobs.run(make("true", url=url, forge_url=forge_url, token="FORGE_TOKEN", forge="gitlab"))  # noqa: S106
+    result = jobs.run(make("true", url=url, forge_url=forge_url, token=TOKEN, forge="gitlab"))
     assert result.outcome is Outcome.PERSON
     assert "and the token is for " in result.sentence
 
@@ -83,7 +82,6 @@ def test_the_token_is_for_the_forge_s_host_alone(
 def test_a_forge_s_api_may_have_a_name_of_its_own(
     url: str, forge_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORGE_TOKEN", TOKEN)
     asked: list[Any] = []
 
     def heads(remote: Any, branch: str) -> None:
@@ -91,7 +89,7 @@ def test_a_forge_s_api_may_have_a_name_of_its_own(
         raise ZeroDivisionError("no further")
 
     monkeypatch.setattr(jobs, "heads", heads)
-    result = jobs.run(make("true", url=url, forge_url=forge_url, token="FORGE_TOKEN", forge="github"))  # noqa: S106
+    result = jobs.run(make("true", url=url, forge_url=forge_url, token=TOKEN, forge="github"))
     assert asked == [TOKEN]
     assert (result.outcome, result.sentence) == (Outcome.FAILED, "ZeroDivisionError: no further")
 
@@ -99,12 +97,11 @@ def test_a_forge_s_api_may_have_a_name_of_its_own(
 def test_a_command_in_a_repository_does_not_see_the_token(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORGE_TOKEN", TOKEN)
-    monkeypatch.setenv("OTHER_NAME", TOKEN)
+    monkeypatch.setenv("ANY_NAME", TOKEN)
     with serving(tmp_path / "git") as forge:
         for setting in ("http.receivepack", "uploadpack.allowFilter"):
             git(tmp_path / "git/acme/pay.git", "config", setting, "true")
-        at_forge = {"url": f"{forge.url}/acme/pay.git", "forge_url": forge.url, "token": "FORGE_TOKEN"}
+        at_forge = {"url": f"{forge.url}/acme/pay.git", "forge_url": forge.url, "token": TOKEN}
         result = jobs.run(make("sh", "-c", "env; git config --list; exit 1", **at_forge, forge="gitlab"))
         seen = jobs.run(make("sh", "-c", "env >seen; git config --list >>seen", **at_forge, forge="gitlab"))
     assert result.outcome is Outcome.FAILED
@@ -117,8 +114,7 @@ def test_a_command_in_a_repository_does_not_see_the_token(
 
 
 def test_what_is_told_obeys_no_terminal_and_has_no_token(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORGE_TOKEN", TOKEN)
-    result = jobs.run(make("printf", f"\x1b[2Jgone\x07 \u202e{TOKEN} %z", token="FORGE_TOKEN"))  # noqa: S106
+    result = jobs.run(make("printf", f"\x1b[2Jgone\x07 \u202e{TOKEN} %z", token=TOKEN))
     assert result.outcome is Outcome.FAILED
     assert result.sentence.isprintable()
     assert "[2Jgone" in result.sentence

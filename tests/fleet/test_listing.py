@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from twelvefold.errors import RefusedError
 from twelvefold.fleet import listing
 from twelvefold.fleet.config import Config, Declared, Wave, of
-from twelvefold.fleet.listing import Listed, in_waves, key_of, listed, of_shard, only
+from twelvefold.fleet.listing import Listed, in_waves, key_of, listed, of_shard, only, refuse_unproved
 
 BASE = Path("/srv/fleet")
 names = st.lists(st.text("abcdefghij-", min_size=1, max_size=6), unique=True, max_size=40)
@@ -119,7 +120,7 @@ def test_no_service_is_in_two_waves_and_the_last_takes_the_rest(
     planned = in_waves(services, [*waves, Wave(name="rest")])
     assert sorted(one.key for _, members in planned for one in members) == sorted(one.key for one in services)
     for wave, members in planned:
-        if wave.share is not None and not wave.services:
+        if wave.share is not None:
             assert len(members) <= wave.share * len(services) + 1
 
 
@@ -137,12 +138,147 @@ def test_each_wave_is_spread_over_all_shards() -> None:
     assert min(spread) >= 3, spread
 
 
-def test_who_says_its_wave_is_in_it() -> None:
-    config = fleet_of(
-        services=[{"url": "git/a"}, {"url": "git/b", "wave": "late"}], waves=[{"name": "early"}, {"name": "late"}]
+WAVE_NAMES = ("a", "b", "c", "d")
+patterns = st.sampled_from(["*", "s1*", "s[0-4]", "s?", "none*", "s3"])
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> dict[str, Any]:
+    """Some that can be used and some that cannot: services that name a wave or none, and waves of every shape."""
+    count = draw(st.integers(1, 4))
+    named = st.one_of(st.none(), st.sampled_from(WAVE_NAMES[:count]))
+    services = [
+        _without_none(url=f"https://git.example.com/a/s{number}", wave=draw(named), skip=draw(st.integers(0, 5)) == 0)
+        for number in range(draw(st.integers(1, 15)))
+    ]
+    waves = [
+        _without_none(
+            name=name,
+            share=draw(st.one_of(st.none(), st.none(), st.floats(0.001, 1))),
+            services=draw(st.one_of(st.none(), st.none(), st.lists(patterns, min_size=1, max_size=2))),
+        )
+        for name in WAVE_NAMES[:count]
+    ]
+    return {"template": "https://git.example.com/t", "services": services, "waves": waves}
+
+
+def _without_none(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def planned_of(content: dict[str, Any], discovered: list[Declared] | None = None) -> dict[str, list[str]]:
+    """The names of the services in each wave. Raises RefusedError as a rollup does."""
+    config = of(content, Path("fleet.toml"))
+    services = listed(config, BASE, discovered or [])
+    planned = in_waves(services, config.waves)
+    refuse_unproved(services, planned)
+    return {wave.name: [one.name for one in members] for wave, members in planned}
+
+
+@given(configurations())
+@settings(max_examples=400)
+def test_each_service_is_in_exactly_one_wave_and_no_wave_begins_unproved(content: dict[str, Any]) -> None:
+    try:
+        planned = planned_of(content)
+    except RefusedError:
+        event("refused")
+        return
+    event("planned")
+    going = [one for one in content["services"] if not one["skip"]]
+    assert sorted(name for members in planned.values() for name in members) == sorted(
+        one["url"].rpartition("/")[2] for one in going
     )
-    planned = in_waves(listed(config, BASE), config.waves)
-    assert [[one.name for one in members] for _, members in planned] == [["a"], ["b"]]
+    for one in going:
+        assert "wave" not in one or one["url"].rpartition("/")[2] in planned[one["wave"]]
+    for wave in content["waves"][:-1]:
+        pinned = {one["url"].rpartition("/")[2] for one in going if one.get("wave") == wave["name"]}
+        if not wave.keys() & {"services", "share"}:
+            assert set(planned[wave["name"]]) == pinned  # those that name it, and nobody else
+    sizes = [len(planned[wave["name"]]) for wave in content["waves"]]
+    begun = [number for number, size in enumerate(sizes) if size]
+    assert all("share" in content["waves"][number] for number in range(max(begun, default=0)) if not sizes[number])
+    assert not begun or begun[0] == 0
+
+
+def fleet_in_waves(*waves: dict[str, Any], a: str | None = "canary", **more: Any) -> dict[str, Any]:
+    """A fleet of the services a, b and c, of which `a` names a wave."""
+    urls = {name: f"https://git.example.com/x/{name}" for name in "abc"}
+    services = [_without_none(url=urls["a"], wave=a), {"url": urls["b"]}, {"url": urls["c"]}]
+    return {"template": "https://git.example.com/t", "services": services, "waves": list(waves), **more}
+
+
+CANARY, EARLY, REST = {"name": "canary"}, {"name": "early"}, {"name": "rest"}
+
+
+def test_a_wave_that_services_name_takes_those_alone_and_the_last_the_rest() -> None:
+    assert planned_of(fleet_in_waves(CANARY, REST)) == {"canary": ["a"], "rest": ["b", "c"]}
+
+
+def test_the_last_wave_is_the_rest_though_some_name_it() -> None:
+    tenth = {"name": "tenth", "share": 1.0}
+    assert planned_of(fleet_in_waves(tenth, REST, a="rest")) == {"tenth": ["b", "c"], "rest": ["a"]}
+    assert planned_of(fleet_in_waves({"name": "early", "services": ["b"]}, REST, a="rest")) == {
+        "early": ["b"],
+        "rest": ["a", "c"],
+    }
+
+
+def test_a_wave_that_what_is_discovered_names_takes_that_alone() -> None:
+    there = [Declared(url="https://git.example.com/p/pay", wave="canary")]
+    content = fleet_in_waves(CANARY, REST, a=None, discover=[{"gitlab": "p", "wave": "canary"}])
+    assert planned_of(content, there) == {"canary": ["pay"], "rest": ["a", "b", "c"]}
+    with pytest.raises(
+        RefusedError, match=r"The wave canary has nobody in it: .* rest would begin with nothing proved"
+    ):
+        planned_of(content)
+
+
+def test_patterns_and_a_share_are_a_share_of_those() -> None:
+    content = fleet_in_waves({"name": "some", "services": ["[bc]"], "share": 0.1}, REST, a=None)
+    planned = planned_of(content)
+    assert (len(planned["some"]), set(planned["some"]) <= {"b", "c"}) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (fleet_in_waves(CANARY, REST, a=None), "wave canary that nobody is in: .* canary and rest would"),
+        (fleet_in_waves(CANARY, EARLY, REST), "wave early that nobody is in: .* early and rest would"),
+        (fleet_in_waves(REST, {"name": "b", "services": ["*"]}, a=None), "wave rest that nobody is in: .* rest would"),
+        (fleet_in_waves(CANARY), "one wave, canary, which some services name and which would take all others"),
+        (fleet_in_waves(), "has no wave canary; it has none"),
+        (fleet_in_waves(a=None), "has no wave, so that nobody is rolled up"),
+        (fleet_in_waves({**CANARY, "services": []}, REST), r"wave canary with services = \[\], which takes nobody"),
+        (fleet_in_waves({**CANARY, "share": 0}, REST), "wave canary with share = 0, which takes nobody"),
+        (fleet_in_waves({**CANARY, "services": ["a", "aa"]}, REST), "'aa' in the wave canary names no service"),
+        (fleet_in_waves({**CANARY, "services": [""]}, REST), "'' in the wave canary names no service"),
+        (fleet_in_waves({**EARLY, "services": ["a"]}, a=None), '2 services are in no wave.*: b, c. Add .* "rest"'),
+        (fleet_in_waves({**EARLY, "share": 0.3}, a="early"), "1 service is in no wave"),
+        (fleet_in_waves({**EARLY, "services": ["a"]}, REST, a="rest"), "The wave early has nobody in it"),
+    ],
+)
+def test_waves_that_would_prove_nothing_or_forget_somebody_are_refused(content: dict[str, Any], said: str) -> None:
+    with pytest.raises(RefusedError, match=said):
+        planned_of(content)
+
+
+def test_a_canary_that_is_skipped_proves_nothing() -> None:
+    content = fleet_in_waves(CANARY, REST)
+    content["services"][0]["skip"] = True
+    with pytest.raises(RefusedError, match="The wave canary has nobody in it: its services are skipped"):
+        planned_of(content)
+
+
+def test_many_that_are_in_no_wave_are_counted() -> None:
+    services = [{"url": f"git/s{number}"} for number in range(40)]
+    content = {"template": "t", "services": services, "waves": [{"name": "few", "services": ["s0"]}]}
+    with pytest.raises(RefusedError, match=r"39 services are in no wave, .*: s1, s10, s11, s12, s13, \.\.\."):
+        planned_of(content)
+
+
+def test_a_share_for_which_nobody_is_left_stops_nobody() -> None:
+    content = fleet_in_waves({"name": "early", "services": ["b", "c"]}, {"name": "tenth", "share": 0.1}, REST, a="rest")
+    assert planned_of(content) == {"early": ["b", "c"], "tenth": [], "rest": ["a"]}
 
 
 def test_only_some_by_name() -> None:

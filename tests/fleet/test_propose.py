@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from conftest import git
 from fleets import BRANCH, Fleet
 from histories import MERGED
+from locks import Desk
 from twelvefold.fleet.results import Outcome
 
 
@@ -163,3 +166,68 @@ def test_an_unreadable_file_of_the_team_s_needs_a_person(one: Fleet) -> None:
     result = one.rollup(exit_code=2)["pay"]
     assert result.outcome is Outcome.PERSON
     assert "pyproject.toml" in result.report
+
+
+@pytest.fixture
+def locked(one: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Fleet, Desk]:
+    """`pay` has a lock, and depends on a package that has no wheel; a release changes what all are locked to."""
+    desk = Desk(tmp_path / "desk")
+    for name, version in (("click", "8"), ("fastapi", "0.100"), ("uvicorn", "1.0"), ("uvicorn", "2.0")):
+        desk.wheel(name, version)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "desk/index"))
+    pyproject = one.show("pay", "pyproject.toml", "main").replace('"uvicorn",', '"old>=1",\n  "uvicorn<2",')
+    pyproject = pyproject.replace('version = "0.1.0"', 'version = "0.1.0"\nrequires-python = ">=3.11"')
+    (desk.clone / "pyproject.toml").write_text(pyproject, encoding="utf-8")
+    one.push("pay", "pyproject.toml", pyproject)
+    one.push("pay", "uv.lock", desk.locked().decode())
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "another-cache"))  # what was built is built again
+    released = one.history.files["pyproject.toml"]
+    one.history.release("0.3.0", {"pyproject.toml": released.replace('"click==8"', '"click>=7"')})
+    one.configure(lock=True)
+    return one, desk
+
+
+def test_a_lock_that_needs_a_build_is_left_to_the_service_and_told(locked: tuple[Fleet, Desk]) -> None:
+    one, desk = locked
+    before = one.show("pay", "uv.lock", "main")
+    result = one.rollup()["pay"]
+    assert (result.outcome, result.target) == (Outcome.PROPOSED, "0.3.0")
+    assert result.sentence.endswith(" uv.lock: left to its own pipeline.")
+    assert "`uv.lock`: left to its own pipeline, because without a build uv would lock other versions of old" in (
+        result.report
+    )
+    assert "Please look at" not in result.report
+    assert "click>=7" in one.show("pay", "pyproject.toml")
+    assert one.show("pay", "uv.lock") == before
+    assert not desk.ran.exists()
+
+
+@pytest.mark.parametrize("asked", ["file", "option"])
+def test_who_asks_for_builds_gets_the_lock(asked: str, locked: tuple[Fleet, Desk]) -> None:
+    one, desk = locked
+    one.configure(lock="build" if asked == "file" else True)
+    before = one.show("pay", "uv.lock", "main")
+    result = one.rollup(*(["--build"] if asked == "option" else []))["pay"]
+    assert result.outcome is Outcome.PROPOSED
+    assert "left to its own" not in result.sentence
+    lock = one.show("pay", "uv.lock")
+    assert lock != before
+    assert 'name = "old"\nversion = "2.0"' in lock
+    assert desk.ran.exists()
+
+
+def test_a_lock_is_not_remembered_from_a_run_without_builds(locked: tuple[Fleet, Desk]) -> None:
+    one, _ = locked
+    one.rollup()
+    one.merge("pay")
+    assert one.rollup()["pay"].inputs != one.rollup("--build")["pay"].inputs
+
+
+def test_builds_without_a_lock_are_refused(one: Fleet) -> None:
+    assert "--build is about uv lock, which lock = false in " in one.run("rollup", "--build", exit_code=2)
+    one.configure(lock=True)
+    assert "--build is about uv lock, which --no-lock" in one.run("rollup", "--build", "--no-lock", exit_code=2)
+    one.configure(lock="yes")
+    assert 'lock: is true, false, or "build"' in one.run("rollup", exit_code=2)

@@ -236,7 +236,9 @@ def test_the_fleet_finds_what_the_service_proposed(pipeline: Pipeline, monkeypat
     pipeline.propose()
     tip = git(pipeline.fleet.repository("acme/pay"), "rev-parse", BRANCH).strip()
     url = pipeline.forge.url
-    forge = f"[forge]\nkind = 'gitlab'\ntoken = 'TWELVEFOLD_TOKEN'\nurl = '{url}'\n"
+    monkeypatch.delenv("TWELVEFOLD_TOKEN")
+    token = pipeline.fleet.keep_token(TOKEN)
+    forge = f"[forge]\nkind = 'gitlab'\n{token}url = '{url}'\n"
     pipeline.fleet.configure(forge, services=[{"url": f"{url}/acme/pay.git"}])
     assert pipeline.fleet.rollup()["pay"].proposal == tip
     assert len(pipeline.forge.requests) == 1
@@ -248,6 +250,17 @@ def test_any_ci_can_do_it_that_names_the_forge(pipeline: Pipeline, monkeypatch: 
     monkeypatch.setenv("TWELVEFOLD_TOKEN", TOKEN)
     pipeline.propose("--forge=github", f"--forge-url={url}/api/v3", "--token=TWELVEFOLD_TOKEN")
     assert pipeline.forge.requests[0]["labels"] == ["twelvefold"]
+
+
+def test_a_token_may_come_out_of_a_file(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    on("gitlab", pipeline, monkeypatch, token="")
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    assert "Others may read or write" in pipeline.propose(f"--token-file={tmp_path / 'token'}", exit_code=2)
+    (tmp_path / "token").chmod(0o600)
+    both = (f"--token-file={tmp_path / 'token'}", "--token=CI_JOB_TOKEN")
+    assert "--token and --token-file both say where the token is" in pipeline.propose(*both, exit_code=2)
+    pipeline.propose(both[0])
+    assert set(pipeline.forge.shown) == {TOKEN}
 
 
 def test_on_no_forge_the_branch_is_the_request(pipeline: Pipeline) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,7 @@ from twelvefold.fleet.remote import (
     retry_after,
 )
 from twelvefold.git import GitError, within
+from twelvefold.git import git as run_git
 
 BRANCH = "twelvefold/update"
 
@@ -385,6 +388,24 @@ def test_no_variable_with_the_token_is_seen_by_what_is_started(monkeypatch: pyte
         assert not [name for name, value in os.environ.items() if TOKEN in value]
         assert os.environ["GIT_COMMITTER_EMAIL"] == "twelvefold@localhost"
     assert os.environ["FORGE_TOKEN"] == TOKEN
+
+
+def test_git_is_shown_the_token_in_no_variable(there: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = (TOKEN, base64.b64encode(f"oauth2:{TOKEN}".encode()).decode())
+    shown: list[str] = []
+
+    def spy(folder: Path, *arguments: Any, variables: Mapping[str, str], files: Sequence[int]) -> str:
+        shown.extend([*map(str, arguments), *variables.values()])
+        return run_git(folder, *arguments, variables=variables, files=files)
+
+    monkeypatch.setattr(remotes, "git", spy)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert heads(there, BRANCH).main == "main"
+    assert not [text for text in shown if any(secret in text for secret in secrets)]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    monkeypatch.delattr(os, "memfd_create")  # as on macOS
+    assert heads(there, BRANCH).main == "main"
+    assert [text for text in shown if secrets[1] in text]
 
 
 def test_a_remote_does_not_print_its_token(there: Remote) -> None:

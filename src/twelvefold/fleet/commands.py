@@ -9,7 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,7 @@ from twelvefold.fleet.progress import progress
 from twelvefold.fleet.propose import Wish
 from twelvefold.fleet.results import Outcome, Result, Results, without_report
 from twelvefold.fleet.standing import NEVER, cells, data, table
+from twelvefold.fleet.tokens import token_of_fleet
 from twelvefold.fleet.unfinished import CHOICES, Begun, Unfinished
 from twelvefold.git import without_credentials
 from twelvefold.rollup import refuse_no_branch
@@ -47,6 +48,7 @@ class Fleet:
     services: list[Listed]
     """Those that the options name."""
     everybody: list[Listed]
+    token: str | None = field(default=None, repr=False)
 
     @property
     def results(self) -> Results:
@@ -55,14 +57,26 @@ class Fleet:
 
 
 def open_fleet(options: Mapping[str, Any]) -> Fleet:
-    """Read `fleet.toml` and list what it names. Raises RefusedError or FailedError."""
+    """Read `fleet.toml` and list what it names; the token is read if the forge is asked.
+
+    Raises RefusedError or FailedError.
+    """
     file: Path = options["file"]
     config = load(file)
-    everybody = listing.listed(config, file.parent.resolve(), _discovered(config))
+    token = token_of_fleet(config, file.parent, options.get("token_file")) if config.discover else None
+    everybody = listing.listed(config, file.parent.resolve(), _discovered(config, token))
     services = listing.only(everybody, options.get("only") or ())
     if options.get("shard"):
         services = listing.of_shard(services, options["shard"])
-    return Fleet(config, file, _state(options), services, everybody)
+    return Fleet(config, file, _state(options), services, everybody, token)
+
+
+def open_to_propose(options: Mapping[str, Any]) -> Fleet:
+    """As `open_fleet`, with the token, which what proposes always needs."""
+    fleet = open_fleet(options)
+    if fleet.config.discover:
+        return fleet
+    return replace(fleet, token=token_of_fleet(fleet.config, fleet.file.parent, options.get("token_file")))
 
 
 def _state(options: Mapping[str, Any]) -> Path:
@@ -70,12 +84,11 @@ def _state(options: Mapping[str, Any]) -> Path:
     return state.resolve()
 
 
-def _discovered(config: Config) -> list[Declared]:
+def _discovered(config: Config, token: str | None) -> list[Declared]:
     if not config.discover:
         return []
     from twelvefold.fleet.discover import discovered
 
-    token = os.environ.get(config.forge.token) if config.forge.token else None
     return [one for wanted in config.discover for one in discovered(wanted, config.forge, token)]
 
 
@@ -84,7 +97,8 @@ def run_rollup(options: Mapping[str, Any]) -> int:
     unfinished = Unfinished(_state(options) / "run.json")
     begun = unfinished.resumed(options) if options["resume"] else None
     options = {**options, **begun.options} if begun else options
-    fleet = open_fleet(options)
+    fleet = open_to_propose(options)
+    _refuse_builds_without_lock(fleet, options)
     refuse_no_branch(fleet.config.branch, fleet.file.parent)
     with _alone(fleet.state), templates.finding_once(), interruptible("twelvefold fleet rollup --resume"):
         done = fleet.results.of_run(begun.run) if begun else {}
@@ -96,6 +110,12 @@ def run_rollup(options: Mapping[str, Any]) -> int:
     return code
 
 
+def _refuse_builds_without_lock(fleet: Fleet, options: Mapping[str, Any]) -> None:
+    if options["build"] and (options["no_lock"] or not fleet.config.lock):
+        other = "--no-lock" if options["no_lock"] else f"lock = false in {fleet.file}"
+        raise RefusedError(f"--build is about uv lock, which {other} keeps from running. Leave one of them out.")
+
+
 def _newest(fleet: Fleet, options: Mapping[str, Any]) -> str | None:
     """The newest release now: one that comes while a run goes on is for the next."""
     if options["ref"] or fleet.config.ref:
@@ -105,7 +125,7 @@ def _newest(fleet: Fleet, options: Mapping[str, Any]) -> str | None:
 
 def run_command(options: Mapping[str, Any]) -> int:
     """Run a command in every repository; return the exit code."""
-    fleet = open_fleet(options)
+    fleet = open_to_propose(options)
     refuse_no_branch(options["branch"], fleet.file.parent)
     run = _now()
     with _alone(fleet.state), templates.finding_once(), interruptible("run the same again"):
@@ -165,6 +185,7 @@ def _waves(fleet: Fleet, options: Mapping[str, Any], run: str) -> list[tuple[Wav
     chosen = {one.key for one in fleet.services}
     # Which wave a service is in does not depend on whether others were chosen.
     planned = listing.in_waves(fleet.everybody, fleet.config.waves)
+    listing.refuse_unproved(fleet.everybody, planned)
     waves = [(wave, [one for one in services if one.key in chosen]) for wave, services in planned]
     if options["wave"]:
         waves = [(wave, services) for wave, services in waves if wave.name == options["wave"]]
@@ -183,8 +204,8 @@ def rollup_of(fleet: Fleet, one: Listed, options: Mapping[str, Any], begun: Begu
     config = fleet.config
     url, ref = _template_url(config, fleet.file), options["ref"] or one.ref or config.ref or begun.newest
     answers = {question: _typed(answer) for question, answer in one.answers.items()}
-    lock = config.lock and not options["no_lock"]
-    wish = Wish(url, ref, answers, one.folder, config.branch, config.labels, one.heal, lock)
+    lock, build = bool(config.lock) and not options["no_lock"], config.lock == "build" or options["build"]
+    wish = Wish(url, ref, answers, one.folder, config.branch, config.labels, one.heal, lock, build)
     return _job(fleet, one, wish, begun.run, is_dry=options["check"])
 
 
@@ -210,7 +231,7 @@ def _job(fleet: Fleet, one: Listed, wish: Wish, run: str, *, is_dry: bool, order
         template=templates.find(wish.template, wish.ref),
         forge=forge.kind,
         forge_url=forge.address,
-        token=forge.token,
+        token=fleet.token,
         results=of_branch if order else fleet.results.folder,
         clones=fleet.state / "clones",
         seconds=fleet.config.timeout_seconds,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,8 +40,8 @@ class Job:
     template: Template
     forge: str = "git"
     forge_url: str | None = None
-    token: str | None = None
-    """The name of the environment variable that holds it."""
+    token: str | None = field(default=None, repr=False)
+    """The secret itself. A worker gets it with the job, through a pipe."""
     results: Path = Path(".fleet/results")
     clones: Path = Path(".fleet/clones")
     seconds: float = 300
@@ -58,7 +57,7 @@ class Job:
         wish = self.wish
         deciding = [self.template.content(), wish.template, sorted(wish.answers.items()), wish.folder, wish.branch]
         ordered = [*self.order.command, self.order.title] if self.order else []
-        told = json.dumps([*deciding, [*wish.labels], wish.heal, wish.lock, self.forge, ordered])
+        told = json.dumps([*deciding, [*wish.labels], wish.heal, wish.lock, wish.build, self.forge, ordered])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
@@ -67,10 +66,9 @@ def run(job: Job) -> Result:
     began = time.monotonic()
     results = Results(job.results)
     previous = results.get(job.key)
-    token = os.environ.get(job.token or "")
     try:
-        with within(job.seconds), changed_environment(environment(token)):
-            result = _turn(job, previous, _remote(job, token))
+        with within(job.seconds), changed_environment(environment(job.token)):
+            result = _turn(job, previous, _remote(job))
     except ProtectedError as error:
         result = _gone_wrong(job, previous, Outcome.FAILED, f"{error.message} {RIGHTS[job.forge]}")
     except click.ClickException as error:
@@ -79,7 +77,7 @@ def run(job: Job) -> Result:
     except Exception as error:  # one bad repository must not stop the others
         result = _gone_wrong(job, previous, Outcome.FAILED, f"{type(error).__name__}: {error}")
     result = replace(result, run=job.run, at=_now(), seconds=round(time.monotonic() - began, 3))
-    return results.put(job.key, _printable(_scrubbed(result, token)))
+    return results.put(job.key, _printable(_scrubbed(result, job.token)))
 
 
 def _turn(job: Job, previous: Result | None, remote: Remote) -> Result:
@@ -161,13 +159,11 @@ def _version(clone: Clone, wish: Wish) -> str:
         return ""
 
 
-def _remote(job: Job, token: str | None) -> Remote:
-    if job.token is None:
+def _remote(job: Job) -> Remote:
+    if not job.token:
         return Remote(job.url)
-    if not token:
-        raise RefusedError(f"The variable {job.token}, which should hold the forge's token, is not set.")
     _refuse_another_host(job)
-    return Remote(job.url, USERS[job.forge], token)
+    return Remote(job.url, USERS[job.forge], job.token)
 
 
 def _refuse_another_host(job: Job) -> None:

@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 from twelvefold.errors import RefusedError
 from twelvefold.fleet.config import Config, Declared, Wave
 
+SHOWN = 5
+"""So many names are in a sentence, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -111,12 +114,16 @@ def _urls(url: str, base: Path) -> list[str]:
 
 
 def in_waves(services: Sequence[Listed], waves: Sequence[Wave]) -> list[tuple[Wave, list[Listed]]]:
-    """Each wave with its services: those that say so themselves, then those that its patterns or its share take."""
+    """Each wave with its services: those that say so themselves, then those that its patterns or its share take.
+
+    The last wave takes all that are left if it says nothing of whom it takes.
+    """
     left = [one for one in services if one.wave is None]
     planned = []
-    for wave in waves:
+    for number, wave in enumerate(waves, start=1):
         own = [one for one in services if one.wave == wave.name]
-        taken = _taken(left, wave, total=len(services))
+        is_rest = number == len(waves) and wave.takes_who_names_it
+        taken = left if is_rest else _taken(left, wave, total=len(services))
         keys = {one.key for one in taken}
         left = [one for one in left if one.key not in keys]
         planned.append((wave, sorted([*own, *taken], key=_by_name)))
@@ -124,12 +131,59 @@ def in_waves(services: Sequence[Listed], waves: Sequence[Wave]) -> list[tuple[Wa
 
 
 def _taken(left: Sequence[Listed], wave: Wave, *, total: int) -> list[Listed]:
-    if wave.services:
-        return [one for one in left if any(fnmatchcase(one.name, pattern) for pattern in wave.services)]
+    if wave.takes_who_names_it:
+        return []
+    named = [one for one in left if not wave.services or _matches(one, wave.services)]
     if wave.share is None:
-        return list(left)
-    wanted = math.ceil(round(wave.share * total, 6))  # 0.07 * 100 is a little more than 7
-    return sorted(left, key=lambda one: (one.place, one.key))[:wanted]
+        return named
+    wanted = math.ceil(round(wave.share * total, 6)) or 1  # 0.07 * 100 is a little more than 7
+    return sorted(named, key=lambda one: (one.place, one.key))[:wanted]
+
+
+def _matches(one: Listed, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(one.name, pattern) for pattern in patterns)
+
+
+Planned = Sequence[tuple[Wave, Sequence[Listed]]]
+
+
+def refuse_unproved(services: Sequence[Listed], planned: Planned) -> None:
+    """Raise RefusedError if a service is in no wave, or if a wave would begin with nothing proved by those before.
+
+    :param planned: `services`, all of the fleet, in waves.
+    """
+    for name, pattern in [(wave.name, pattern) for wave, _ in planned for pattern in wave.services]:
+        if not any(_matches(one, [pattern]) for one in services):
+            raise RefusedError(
+                f"{pattern!r} in the wave {name} names no service of the fleet, so that the wave proves less than "
+                "it should. Correct it in fleet.toml; to see the names: twelvefold fleet status"
+            )
+    _refuse_left_out(services, planned)
+    _refuse_empty(planned)
+
+
+def _refuse_left_out(services: Sequence[Listed], planned: Planned) -> None:
+    taken = {one.key for _, members in planned for one in members}
+    if left := [one.name for one in services if one.key not in taken]:
+        names = ", ".join(left[:SHOWN]) + (", ..." if len(left) > SHOWN else "")
+        who = f"{len(left)} services are" if len(left) > 1 else "1 service is"
+        raise RefusedError(
+            f"{who} in no wave, and would never be rolled up: {names}. Add this to fleet.toml after the last wave: "
+            '[[waves]] name = "rest"'
+        )
+
+
+def _refuse_empty(planned: Planned) -> None:
+    """A wave of a share alone may be empty if others came before it: there is nobody left for it then."""
+    sizes = [len(members) for _, members in planned]
+    for number, (wave, members) in enumerate(planned):
+        is_left_over = wave.share is not None and not wave.services and any(sizes[:number])
+        if not members and any(sizes[number + 1 :]) and not is_left_over:
+            after = next(later.name for later, then in planned[number + 1 :] if then)
+            raise RefusedError(
+                f"The wave {wave.name} has nobody in it: its services are skipped, found nowhere, or in other waves. "
+                f"{after} would begin with nothing proved. Give {wave.name} a service in fleet.toml, or take it out."
+            )
 
 
 def of_shard(services: Iterable[Listed], shard: str) -> list[Listed]:
@@ -144,6 +198,6 @@ def of_shard(services: Iterable[Listed], shard: str) -> list[Listed]:
 def only(services: Sequence[Listed], patterns: Sequence[str]) -> list[Listed]:
     """Those that one of the patterns names. Raises RefusedError for a pattern that names none."""
     for pattern in patterns:
-        if not any(fnmatchcase(one.name, pattern) for one in services):
+        if not any(_matches(one, [pattern]) for one in services):
             raise RefusedError(f"--only {pattern} names no service of the fleet. See them: twelvefold fleet status")
-    return [one for one in services if not patterns or any(fnmatchcase(one.name, each) for each in patterns)]
+    return [one for one in services if not patterns or _matches(one, patterns)]

@@ -12,7 +12,10 @@ from twelvefold import report as reports
 from twelvefold import rollup as engine
 from twelvefold import transaction
 from twelvefold.commands import report_of
+from twelvefold.decisions import Decision
+from twelvefold.decisions import Outcome as Decided
 from twelvefold.fleet.branch import Branch, signed
+from twelvefold.fleet.locking import lock_without_building
 from twelvefold.fleet.remote import Clone
 from twelvefold.fleet.results import Outcome
 from twelvefold.report import Report
@@ -35,6 +38,8 @@ class Wish:
     labels: Sequence[str] = ("twelvefold",)
     heal: bool = False
     lock: bool = True
+    build: bool = False
+    """Whether uv lock may build, and so run, what a service depends on, and the service's own package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +106,26 @@ def _update(clone: Clone, wish: Wish, described: Report) -> Report:
     paths = [change.path for change in changes]
     failed = None
     if wish.lock and "pyproject.toml" in paths and (repository.service / "uv.lock").exists():
-        failed = engine.lock_dependencies(repository.service)
+        failed = _lock(clone, wish)
         paths.append("uv.lock")
     engine.commit(repository, paths, signed(reports.commit_message(described), rollup.template.commit))
     transaction.close(repository.state)
     return replace(described, decisions=[*described.decisions, *([failed] if failed else [])])
 
 
+def _lock(clone: Clone, wish: Wish) -> Decision | None:
+    """Run uv lock in the service; return a decision if it did not work, or is left to the service's own pipeline."""
+    if wish.build:
+        return engine.lock_dependencies(clone.folder / wish.folder)
+    return lock_without_building(clone.folder, wish.folder)
+
+
 def _proposed(
     outcome: Outcome, report: Report, drift: tuple[str, ...], *, proposal: str, request: str = ""
 ) -> Proposed:
-    return Proposed(outcome, report.summary(), reports.as_markdown(report), report.new, drift, proposal, request)
+    left = [f"{one.path}: left to its own pipeline." for one in report.decisions if one.outcome is Decided.LEFT]
+    sentence = " ".join([report.summary(), *left])
+    return Proposed(outcome, sentence, reports.as_markdown(report), report.new, drift, proposal, request)
 
 
 def drift_of(service: Service) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from twelvefold.fleet.jobs import Job, run
 from twelvefold.fleet.outcomes import CODES, KINDS, line
 from twelvefold.fleet.propose import Wish
 from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.tokens import token_from
 from twelvefold.git import GitError, git, without_credentials
 from twelvefold.rollup import refuse_untrusted, template_url
 from twelvefold.service import Repository, Service
@@ -70,9 +71,7 @@ def job_of(service: Service, options: Mapping[str, Any], scratch: Path) -> Job:
     """What is to be done in the service's repository. Raises RefusedError if that is not known, or has no token."""
     at = home(service.root, os.environ)
     kind = options["forge"] or at.forge
-    token = options["token"] or TOKENS.get(kind)
-    if token and not os.environ.get(token):
-        raise RefusedError(f"The variable {token}, which should hold a token, is not set. {RIGHTS[kind]}")
+    token = token_of(kind, options)
     wish = wish_of(service, options)
     return Job(
         key="service",
@@ -90,6 +89,18 @@ def job_of(service: Service, options: Mapping[str, Any], scratch: Path) -> Job:
     )
 
 
+def token_of(kind: str, options: Mapping[str, Any]) -> str | None:
+    """The token, out of a file, standard input, or the variable that a pipeline has. Raises RefusedError."""
+    if options["token_file"]:
+        if options["token"]:
+            raise RefusedError("--token and --token-file both say where the token is. Leave one of them out.")
+        return token_from(options["token_file"])
+    variable = options["token"] or TOKENS.get(kind)
+    if variable and not os.environ.get(variable):
+        raise RefusedError(f"The variable {variable}, which should hold a token, is not set. {RIGHTS[kind]}")
+    return os.environ[variable] if variable else None
+
+
 def wish_of(service: Service, options: Mapping[str, Any]) -> Wish:
     """The update that is asked for. Raises RefusedError if the template is not known, or not trusted."""
     url = template_url(service, options["template"])
@@ -102,6 +113,7 @@ def wish_of(service: Service, options: Mapping[str, Any]) -> Wish:
         options["branch"],
         heal=options["heal"],
         lock=not options["no_lock"],
+        build=True,  # in a pipeline of its own, which builds it anyway
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import email.utils
+import fcntl
 import os
 import re
 import shutil
@@ -53,6 +54,8 @@ TRANSIENT = re.compile(
     re.IGNORECASE,
 )
 """What git says of a failure that may pass by itself."""
+LOWEST = 200
+"""The lowest number of a descriptor that is made for git."""
 MOVED = re.compile(r"returned error: 30[12378]")
 
 
@@ -112,14 +115,14 @@ class Remote:
     def ask(self, folder: Path, *arguments: str | Path) -> str:
         """Run git, and show the token to the host of the URL and to no other. Raises GitError.
 
-        The token goes through the environment of this command: a URL, an option or a setting would show it to whoever
-        lists processes or reads the clone. What may pass by itself is tried again, later each time, and not before the
-        host's Retry-After.
+        The token lies in a file of settings that is in memory alone: a URL, an option or a setting would show it to
+        whoever lists processes or reads the clone, a variable to whoever reads their environments. What may pass by
+        itself is tried again, later each time, and not before the host's Retry-After.
         """
         for attempt in range(TRIES + 1):
-            with tempfile.NamedTemporaryFile(prefix="twelvefold-") as trace:
+            with tempfile.NamedTemporaryFile(prefix="twelvefold-") as trace, self._shown() as (told, files):
                 try:
-                    return git(folder, *arguments, variables={**self._token(), **self._tracing(trace.name)})
+                    return git(folder, *arguments, variables={**told, **self._tracing(trace.name)}, files=files)
                 except GitError as error:
                     if MOVED.search(error.message):
                         raise GitError(f"{error.message}: the repository has moved; mend its URL") from error
@@ -133,25 +136,64 @@ class Remote:
     def _may_pass(self, error: GitError) -> bool:
         return not os.path.isabs(self.url) and bool(TRANSIENT.search(error.message))  # noqa: PTH117 - a URL, too
 
+    @contextlib.contextmanager
+    def _shown(self) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
+        """What shows git the token: variables, and the descriptors that they name.
+
+        Where there are no files in memory (macOS), the variables hold the token themselves, while git runs.
+        """
+        settings = self._token()
+        file = _in_memory(settings) if settings else None
+        if file is None:
+            yield _variables(settings), ()
+            return
+        try:
+            yield _variables({"include.path": f"/proc/self/fd/{file}"}), (file,)
+        finally:
+            os.close(file)
+
     def _token(self) -> dict[str, str]:
+        """The settings of git by which it shows the token."""
         parts = urlsplit(self.url)
         if not self.token or parts.scheme not in {"http", "https"}:
             return {}
         secret = base64.b64encode(f"{self.user}:{self.token}".encode()).decode()
         host = f"http.{parts.scheme}://{parts.netloc}/"
         # git shows a header of its settings to whatever host it is redirected to.
-        settings = {f"{host}.extraHeader": f"Authorization: Basic {secret}", f"{host}.followRedirects": "false"}
-        first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)  # the user has settings there, too
-        told = {"GIT_CONFIG_COUNT": str(first + len(settings))}
-        for number, (key, value) in enumerate(settings.items(), start=first):
-            told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        return told
+        return {f"{host}.extraHeader": f"Authorization: Basic {secret}", f"{host}.followRedirects": "false"}
 
     def _tracing(self, file: str) -> dict[str, str]:
         """What makes git write down the headers that it gets: it has no other way to tell of Retry-After."""
         if not self.url.startswith("http"):
             return {}
         return {"GIT_TRACE_CURL": file, "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
+
+
+def _variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """The variables that tell git of settings, after those that the user has there."""
+    if not settings:
+        return {}
+    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    told = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (key, value) in enumerate(settings.items(), start=first):
+        told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return told
+
+
+def _in_memory(settings: Mapping[str, str]) -> int | None:
+    """The descriptor of a file of settings that has no name; None where the system has no such files."""
+    if not hasattr(os, "memfd_create") or not Path("/proc/self/fd").is_dir():
+        return None
+    made = os.memfd_create("settings")
+    # High, so that a helper of git's that closes it does not open another file under its number.
+    file = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, LOWEST)
+    os.close(made)
+    for key, value in settings.items():
+        section, _, rest = key.partition(".")
+        place, _, name = rest.rpartition(".")
+        escaped = place.replace("\\", "\\\\").replace('"', '\\"')
+        os.write(file, f'[{section} "{escaped}"]\n\t{name} = {value}\n'.encode())
+    return file
 
 
 def retry_after(trace: Path) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet.results import write_whole
 
-CHOICES = ("check", "max_failures", "no_lock", "only", "only_failed", "ref", "shard", "wave")
+CHOICES = ("build", "check", "max_failures", "no_lock", "only", "only_failed", "ref", "shard", "wave")
 """The options that say what a run does, and to whom."""
 
 
