@@ -47,10 +47,10 @@ class Answers(CookieCutterContext):
         service is not as the memory says, so that a rollup would write to other places than it should.
         """
         refuse_new_rules()
-        if latch.is_guarded and not latch.is_render(self.target_path):
-            refuse_own_application(self._load(TEMPLATE))
         manifest = self._load(MANIFEST)
         refuse_other_places(self.target_path, manifest)
+        if latch.is_guarded and not latch.is_render(self.target_path):
+            refuse_own_application(self._load(TEMPLATE))
         answers = self._load(ANSWERS)
         for question, answer in answers.items():
             self._check(question, answer)
