@@ -21,6 +21,7 @@ from uvicorn.lifespan.on import LifespanOn
 from . import process_group, workers
 from .health import Health, State
 from .lifecycle import StartError
+from .protocol import bounded
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _run_app(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=bounded(settings),  # type: ignore[arg-type] # is only called
         ws="none",
         lifespan="on",
         log_config=None,
