@@ -139,6 +139,8 @@ def serve(service: Service, *, settings: Settings) -> int:
     _silence_uvicorn()
     if process_group.PLACE is not None:
         return _serve_as_worker(service, settings, process_group.PLACE)
+    if settings.web_concurrency > 1:
+        service.refuse_unserved(settings)  # what each worker would say, and the parent only that none could start
     listeners = [_listen(settings.host, settings.port, "PORT")]
     if settings.admin_port:
         listeners.append(_listen(settings.host, settings.admin_port, "ADMIN_PORT"))
