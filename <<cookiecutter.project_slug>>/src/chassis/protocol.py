@@ -113,7 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         if self._refused:
             self._discard(len(data))
         elif self._held:
@@ -127,7 +128,10 @@ class BoundedProtocol(HttpToolsProtocol):
             and data[0] > CARRIAGE_RETURN
             and not self.pipeline
         ):
-            self._parse(data)
+            try:
+                self.parser.feed_data(data)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+                self._cannot_parse(error, data)
         else:
             self._take(data)
 
@@ -191,11 +195,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def _parse(self, piece: bytes) -> None:
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade as upgrade:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._cannot_parse(error, piece)
+
+    def _cannot_parse(self, error: Exception, piece: bytes) -> None:
+        if isinstance(error, httptools.HttpParserUpgrade):
             log.info("a client asked for another protocol; this one is HTTP/1.1", extra=self._client_member())
-            if rest := piece[upgrade.args[0] :]:
+            if rest := piece[error.args[0] :]:
                 self._parse(rest)
-        except httptools.HttpParserError as error:
+        else:
             found = error.__context__
             self._refuse(found if isinstance(found, RefusedError) else RefusedError(400, INVALID))
 
