@@ -49,7 +49,25 @@ RESERVED = {"settings", "background"}
 LIFELESS = type(APIRouter().lifespan_context)  # of a router without a lifespan of its own
 
 
-class Service:
+class Overridable:
+    """Has a table of what stands in place of dependencies, and shares it: a new one is written into the old."""
+
+    def __init__(self, overrides: dict[Dependency, Dependency]) -> None:
+        self._overrides = overrides
+
+    @property
+    def dependency_overrides(self) -> dict[Dependency, Dependency]:
+        """What tests put in place of dependencies, as on FastAPI's applications: in all that the service makes."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: Mapping[Dependency, Dependency]) -> None:
+        new = dict(overrides)
+        self._overrides.clear()
+        self._overrides.update(new)
+
+
+class Service(Overridable):
     """A service, built in the team's composition root.
 
     :param package: the name of the team's package (``__package__``).
@@ -90,8 +108,7 @@ class Service:
         if taken := RESERVED & self.resources.keys():
             raise ValueError(f"A resource cannot be called {taken.pop()!r}: the chassis uses that name itself.")
         self.metrics = Metrics(collectors=collectors)
-        self.dependency_overrides: dict[Dependency, Dependency] = {}
-        """What tests put in place of dependencies, as FastAPI's own: of every application that this service makes."""
+        super().__init__({})
         self.health = Health(checks=checks, announce=self.metrics.state.state)
         self.metrics.of_process.register(self.health)
         self.tracing: tracing.Tracing | None = None
@@ -253,14 +270,14 @@ class Service:
         }
 
 
-class _Front:
+class _Front(Overridable):
     """Answers the probes and /metrics itself, outside all middleware; hands all other requests to the edge."""
 
     def __init__(
         self, app: ASGIApp, edge: ASGIApp, routes: Sequence[Route], *, overrides: dict[Dependency, Dependency]
     ) -> None:
+        super().__init__(overrides)
         self._app = app
-        self.dependency_overrides = overrides  # where FastAPI's applications have them
         self._edge = edge
         self._routes = {route.path: route for route in routes}
 

@@ -169,6 +169,21 @@ def test_dependencies_are_overridden_by_the_applications_own_attribute(
         assert answers(client, prefix) == REAL
 
 
+@pytest.mark.parametrize("of", ["service", "app"])
+def test_a_new_table_takes_the_place_of_the_old(of: str) -> None:
+    """FastAPI's documentation resets it so."""
+    service = Service(package="under_test", routers=[endpoints()], parts={})
+    app: Any = service.app(SETTINGS)
+    owner = {"service": service, "app": app}[of]
+    with TestClient(app) as client:
+        owner.dependency_overrides = {clock: fake_clock}
+        assert client.get("/clock").json() == "fake"
+        owner.dependency_overrides = {**owner.dependency_overrides, leased: fake_lease}
+        assert (client.get("/clock").json(), client.get("/lease").json()) == ("fake", "fake lease")
+        owner.dependency_overrides = {}
+        assert client.get("/clock").json() == "real"
+
+
 def test_an_override_may_ask_for_dependencies_of_its_own() -> None:
     service = Service(package="under_test", routers=[endpoints()], parts={})
 
