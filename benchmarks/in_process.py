@@ -54,12 +54,16 @@ class Wire(asyncio.Transport):
 class Driven:
     """One application on a connection of its own, started and never stopped.
 
+    :param protocol: what makes a connection's protocol: uvicorn's class, or what the service's server takes instead.
     :param like: another that starts the same application: a service lives once in a process.
     """
 
-    def __init__(self, app: App, path: str, *, like: Driven | None = None) -> None:
+    def __init__(
+        self, app: App, path: str, *, protocol: Callable[..., HttpToolsProtocol], like: Driven | None = None
+    ) -> None:
         self._config = uvicorn.Config(app, http="httptools", loop="uvloop", log_config=None, access_log=False)
         self._config.load()
+        self._protocol_class = protocol
         self._request = REQUEST.format(path=path).encode()
         self._state: dict[str, Any] = like._state if like else {}
         self._is_first = like is None
@@ -69,7 +73,7 @@ class Driven:
             await self._live()
         server = ServerState()
         server.default_headers = [(b"date", b"Sun, 22 Nov 2026 00:00:00 GMT")]
-        self._protocol = HttpToolsProtocol(self._config, server, self._state)
+        self._protocol = self._protocol_class(self._config, server, self._state)
         self._wire = Wire()
         self._protocol.connection_made(self._wire)
 
@@ -122,11 +126,12 @@ def main() -> None:
     settings = service.load()
     service.configure_logging(settings)
     app = service.app(settings)
-    ours = Driven(app, "/api/v1/greeting")
+    protocol = import_module("chassis.protocol").bounded(settings)
+    ours = Driven(app, "/api/v1/greeting", protocol=protocol)
     contenders = {
-        "bare": Driven(import_module("bare").app, "/api/v1/greeting"),
+        "bare": Driven(import_module("bare").app, "/api/v1/greeting", protocol=HttpToolsProtocol),
         "service": ours,
-        "probe": Driven(app, "/livez", like=ours),
+        "probe": Driven(app, "/livez", protocol=protocol, like=ours),
     }
     figures = uvloop.run(measure(contenders))
     os.write(result, json.dumps(figures).encode())

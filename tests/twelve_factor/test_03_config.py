@@ -61,6 +61,18 @@ class Deploy:
     def status(self, path: str, body: bytes | None = None) -> int:
         return self.service.get(path, "GET" if body is None else "POST", body=body).status
 
+    def status_with(self, **headers: str) -> int:
+        """Of a request with `headers` besides the usual ones."""
+        return self.service.get(GREETING, headers=headers).status
+
+    def silence(self) -> bytes:
+        """What comes back, in 3 s, when nothing is sent: nothing and the end, or no end."""
+        with socket.create_connection((self.service.host, self.service.port), timeout=3) as connection:
+            try:
+                return connection.recv(1) or b"closed"
+            except TimeoutError:
+                return b"open"
+
     def statuses(self, path: str) -> set[int]:
         """Of two requests at once."""
         with ThreadPoolExecutor(2) as pool:
@@ -164,6 +176,11 @@ DEPLOYS: dict[str, dict[str, Shows]] = {
     "calls": {
         "APP_DOCS": Shows("false", lambda d: d.status("/docs"), 404),
         "APP_ACCESS_LOG": Shows("off", lambda d: d.says(GREETING, "chassis.access"), False),
+        "APP_HEAD_LIMIT_BYTES": Shows("2000", lambda d: d.status_with(long="a" * 2000), 431),
+        "APP_HEAD_LIMIT_HEADERS": Shows(
+            "20", lambda d: d.status_with(**{f"x{number}": "y" for number in range(20)}), 431
+        ),
+        "APP_URL_LIMIT_BYTES": Shows("1000", lambda d: d.status(f"{GREETING}?name={'a' * 1000}"), 414),
         "APP_BODY_LIMIT_BYTES_AT": Shows(
             '{"/api/v1/uploads": 20}', lambda d: d.status("/api/v1/uploads/body", b"x" * 21), 413
         ),
@@ -184,6 +201,7 @@ DEPLOYS: dict[str, dict[str, Shows]] = {
     },
     "rates": {
         "APP_CHECK_SECONDS": Shows("0.2", Deploy.ready_while_slow, 503),
+        "APP_HEAD_SECONDS": Shows("0.5", Deploy.silence, b"closed"),
         "APP_RATE_LIMIT_REQUESTS": Shows("2", lambda d: "q=2" in (d.header("ratelimit-policy") or ""), True),
         "APP_RATE_LIMIT_SECONDS": Shows("90", lambda d: "w=90" in (d.header("ratelimit-policy") or ""), True),
         # whoever comes makes the one before him forgotten

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import MEDIA_TYPE, UNTYPED, ProblemError, failure, member_types, phrase
 from .exchange import KEY, exchange_of
+from .routes import UnservedError
 
 SCHEMAS = "#/components/schemas/"
 FASTAPIS_OWN = SCHEMAS + "HTTPValidationError"
@@ -110,6 +111,8 @@ class Api(FastAPI):
         self._describe = describe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            raise UnservedError(scope)
         if KEY not in scope:
             await super().__call__(scope, receive, send)
             return

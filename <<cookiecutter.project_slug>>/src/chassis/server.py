@@ -21,6 +21,7 @@ from uvicorn.lifespan.on import LifespanOn
 from . import process_group, workers
 from .health import Health, State
 from .lifecycle import StartError
+from .protocol import bounded
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ def serve(service: Service, *, settings: Settings) -> int:
     _silence_uvicorn()
     if process_group.PLACE is not None:
         return _serve_as_worker(service, settings, process_group.PLACE)
+    if settings.web_concurrency > 1:
+        service.refuse_unserved(settings)  # what each worker would say, and the parent only that none could start
     listeners = [_listen(settings.host, settings.port, "PORT")]
     if settings.admin_port:
         listeners.append(_listen(settings.host, settings.admin_port, "ADMIN_PORT"))
@@ -216,7 +219,7 @@ def _run_app(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=bounded(settings),  # type: ignore[arg-type] # is only called
         ws="none",
         lifespan="on",
         log_config=None,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property, partial
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, request_response
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import access, capabilities, logs, tracing
@@ -31,6 +32,7 @@ from .metrics import Metrics
 from .openapi import Api
 from .part import Part
 from .rate_limit import Key, client_address
+from .routes import UnservedError, refuse_unserved
 from .security import StaticHeaders, headers
 from .setting_types import secret_values
 from .settings import Settings, load
@@ -42,11 +44,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Dependency = Callable[..., Any]
 RESERVED = {"settings", "background"}
 LIFELESS = type(APIRouter().lifespan_context)  # of a router without a lifespan of its own
 
 
-class Service:
+class Overridable:
+    """Has a table of what stands in place of dependencies, and shares it: a new one is written into the old."""
+
+    def __init__(self, overrides: dict[Dependency, Dependency]) -> None:
+        self._overrides = overrides
+
+    @property
+    def dependency_overrides(self) -> dict[Dependency, Dependency]:
+        """What tests put in place of dependencies, as on FastAPI's applications: in all that the service makes."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: Mapping[Dependency, Dependency]) -> None:
+        new = dict(overrides)
+        self._overrides.clear()
+        self._overrides.update(new)
+
+
+class Service(Overridable):
     """A service, built in the team's composition root.
 
     :param package: the name of the team's package (``__package__``).
@@ -87,6 +108,7 @@ class Service:
         if taken := RESERVED & self.resources.keys():
             raise ValueError(f"A resource cannot be called {taken.pop()!r}: the chassis uses that name itself.")
         self.metrics = Metrics(collectors=collectors)
+        super().__init__({})
         self.health = Health(checks=checks, announce=self.metrics.state.state)
         self.metrics.of_process.register(self.health)
         self.tracing: tracing.Tracing | None = None
@@ -115,7 +137,9 @@ class Service:
         release = self._prepare(settings)
         accounts = Accounts(metrics=self.metrics, access_log=access.writer(settings, version=release))
         self.metrics.settle = accounts.settle
-        app = stack(self.api(settings), settings, rate_limit_key=self.rate_limit_key)
+        api = self.api(settings)
+        refuse_unserved(api.routes)  # of a team that adds some to what `api` gives
+        app = stack(api, settings, rate_limit_key=self.rate_limit_key)
         edge = Edge(
             app,
             metrics=self.metrics,
@@ -123,13 +147,13 @@ class Service:
             accounts=accounts,
             tracing=self.tracing,
         )
-        return _Front(app, edge, self.routes(settings))
+        return _Front(app, edge, self.routes(settings), overrides=self.dependency_overrides)
 
     def backstage(self, settings: Settings) -> ASGIApp:
         """The ASGI application of a process that serves nobody: the service's life, its probes and /metrics."""
         self._prepare(settings)
-        app = Starlette(lifespan=lambda _: self._lifespan(settings))
-        return _Front(app, app, [*self._probes(), *self._admin_routes()])
+        app = Starlette(lifespan=lambda app: self._lifespan(settings, app))
+        return _Front(app, app, [*self._probes(), *self._admin_routes()], overrides=self.dependency_overrides)
 
     def _prepare(self, settings: Settings) -> str:
         # Returns the service's version.
@@ -155,7 +179,7 @@ class Service:
             title=settings.title or settings.name,
             description=settings.description,
             version=service_version(settings.name),
-            lifespan=lambda _: self._lifespan(settings),
+            lifespan=lambda app: self._lifespan(settings, app),
             docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json" if settings.docs else None,
@@ -164,11 +188,21 @@ class Service:
             describe=partial(self._describe, settings),
         )
         handle(api)
-        for router in (*self.routers, *(router for part in self.parts.values() for router in part.routers(settings))):
+        api.dependency_overrides = self.dependency_overrides
+        for router in self._routers(settings):
             include(api, router)
         if settings.docs:
             serve_api_docs(api)
+        refuse_unserved(api.routes)
         return api
+
+    def refuse_unserved(self, settings: Settings) -> None:
+        """Raise StartError if there is a route that the server never serves, without making the application."""
+        for router in self._routers(settings):
+            refuse_unserved(router.routes)
+
+    def _routers(self, settings: Settings) -> Sequence[APIRouter]:
+        return [*self.routers, *(router for part in self.parts.values() for router in part.routers(settings))]
 
     def _describe(self, settings: Settings, document: dict[str, Any]) -> None:
         for part in self.parts.values():
@@ -199,7 +233,7 @@ class Service:
         sys.exit(main(self))
 
     @contextlib.asynccontextmanager
-    async def _lifespan(self, settings: Settings) -> AsyncIterator[dict[str, object]]:
+    async def _lifespan(self, settings: Settings, app: Starlette) -> AsyncIterator[dict[str, object]]:
         self.health.start({})
         # Left in reverse: background work first, then the resources, and what tells of all that last.
         async with contextlib.AsyncExitStack() as stack:
@@ -214,6 +248,7 @@ class Service:
             for part in self.parts.values():
                 await stack.enter_async_context(part.at_work(state))
             stack.push_async_callback(background.finish, settings.background_seconds)
+            refuse_unserved(app.routes)  # what was added since the application was made
             self.health.start(state)
             self.health.ready()
             log.info("ready")
@@ -235,10 +270,13 @@ class Service:
         }
 
 
-class _Front:
+class _Front(Overridable):
     """Answers the probes and /metrics itself, outside all middleware; hands all other requests to the edge."""
 
-    def __init__(self, app: ASGIApp, edge: ASGIApp, routes: Sequence[Route]) -> None:
+    def __init__(
+        self, app: ASGIApp, edge: ASGIApp, routes: Sequence[Route], *, overrides: dict[Dependency, Dependency]
+    ) -> None:
+        super().__init__(overrides)
         self._app = app
         self._edge = edge
         self._routes = {route.path: route for route in routes}
@@ -250,7 +288,7 @@ class _Front:
         elif scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            raise UnservedError(scope)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Here and not in the server, so that what goes wrong is told once, and whatever the server.
@@ -270,13 +308,34 @@ def include(api: FastAPI, router: APIRouter) -> None:
     """Make the routes of `router` those of `api`.
 
     FastAPI's `include_router` puts an object in between, behind which each request looks for its route: an eighth of a
-    small request. A router that has nothing but endpoints needs none: they know its prefix and its dependencies.
+    small request. A router that has nothing but endpoints needs none: they know its prefix and its dependencies, and
+    what overrides those they learn here.
     """
-    lives = router.on_startup or router.on_shutdown or not isinstance(router.lifespan_context, LIFELESS)
-    if lives or not all(isinstance(route, APIRoute) for route in router.routes):
-        api.include_router(router)
+    if _is_plain(router):
+        api.router.routes.extend(_own(api, route) for route in router.routes if isinstance(route, APIRoute))
     else:
-        api.router.routes.extend(router.routes)
+        api.include_router(router)
+
+
+def _is_plain(router: APIRouter) -> bool:
+    # Whether including it would do no more than to add its routes.
+    kind = type(router)
+    lives = router.on_startup or router.on_shutdown or not isinstance(router.lifespan_context, LIFELESS)
+    chooses = kind.matches is not APIRouter.matches or kind.handle is not APIRouter.handle
+    has_more = router.form_limits or router._low_priority_routes  # what `frontend` adds
+    return not (lives or chooses or has_more) and all(map(_is_endpoint, router.routes))
+
+
+def _is_endpoint(route: BaseRoute) -> bool:
+    # One without a path is refused by `include_router`, in a sentence.
+    return isinstance(route, APIRoute) and route.max_body_size is None and bool(route.path)
+
+
+def _own(api: FastAPI, route: APIRoute) -> APIRoute:
+    own = copy(route)
+    own.dependency_overrides_provider = api
+    own.app = request_response(own.get_route_handler())
+    return own
 
 
 def refuse_foreign_chassis(package: str) -> None:

@@ -108,6 +108,17 @@ class Settings(BaseModel):
         tuple[str, ...], Field(description='Request headers that they may send; "*" means all.')
     ] = ("authorization", "content-type", "traceparent", "x-request-id")
     cors_credentials: Annotated[bool, Field(description="Whether they may send cookies.")] = False
+    head_limit_bytes: Annotated[
+        int,
+        Field(gt=0, description="The largest head of a request: its first line and its headers; larger ones get 431."),
+    ] = 65_536
+    head_limit_headers: Annotated[int, Field(gt=0, description="The most headers of a request; more get 431.")] = 100
+    url_limit_bytes: Annotated[
+        int, Field(gt=0, description="The longest path and query of a request; longer ones get 414.")
+    ] = 8192
+    head_seconds: Annotated[
+        float, Field(gt=0, description="How long sending the head of a request may take; then the connection closes.")
+    ] = 10
     body_limit_bytes: Annotated[int, Field(ge=0, description="The largest request body; 0 takes any.")] = 1_048_576
     body_limit_bytes_at: Annotated[
         dict[str, Annotated[int, Field(ge=0)]], Field(description="The same below a path, such as /uploads.")

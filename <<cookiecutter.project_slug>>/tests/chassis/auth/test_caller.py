@@ -270,3 +270,14 @@ def test_an_issuer_that_does_not_answer_makes_503_and_no_readiness(serve_auth: S
 def test_a_token_of_a_test_lasts_as_long_as_it_should() -> None:
     with pytest.raises(ValueError, match="expires"):
         make_token(settings(), subject="ada", expires=timedelta(0))
+
+
+def test_a_test_can_say_who_is_calling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.service.service_version", lambda name: "1.2.3")
+    service = Service(package="under_test", routers=[router, guarded], parts={"auth": Auth()})
+    asked = [("GET", "/me"), ("POST", "/orders"), ("DELETE", "/orders"), ("GET", "/long"), ("GET", "/guarded/me")]
+    with TestClient(service.app(settings())) as client:
+        assert {client.request(*each).status_code for each in asked} == {401}
+        service.dependency_overrides[caller] = lambda: Caller(subject="ada", scopes=frozenset(), claims={})
+        assert {client.request(*each).status_code for each in asked} == {200}
+        assert client.get("/me").json()["subject"] == "ada"

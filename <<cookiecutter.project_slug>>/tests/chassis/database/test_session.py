@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from chassis import Service, Settings, http_client
 from chassis.database import Database, Session, UnavailableError
+from chassis.database.session import request_session
 from chassis.database.settings import DatabaseSettings
 from chassis.lifecycle import StartError
 
@@ -322,3 +323,17 @@ def _used(database: Database) -> int:
     pool: Any = database.engine.pool
     used: int = pool.checkedout()
     return used
+
+
+async def counted(session: Session) -> str:
+    return str(session)
+
+
+def test_a_test_can_give_another_session(database: Database, settings: ServiceSettings) -> None:
+    plain, outer = APIRouter(), APIRouter()
+    plain.get("/session")(counted)
+    outer.include_router(plain, prefix="/nested")
+    service = Service(package="under_test", routers=[plain, outer], parts={"database": database})
+    service.dependency_overrides[request_session] = lambda: "another"
+    with TestClient(service.app(settings)) as client:
+        assert [client.get(path).json() for path in ("/session", "/nested/session")] == ["another", "another"]
