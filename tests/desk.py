@@ -160,7 +160,9 @@ def copied(service: Path, folder: Path, *ignored: str) -> Path:
 
 
 def at_the_forge(service: Path) -> dict[str, str]:
-    """The variables by which git, in a job, finds the stand-in where the service's remote would be."""
+    """The variables by which git, in a job, finds the stand-in for the forge; none where a service has none."""
+    if not forge(service).exists():
+        return {}
     remote = git(service, "config", "remote.origin.url").strip()
     configuration = service.parent / "gitconfig"
     configuration.write_text(f'[url "{forge(service)}"]\n\tinsteadOf = {remote}\n', encoding="utf-8")
@@ -204,7 +206,7 @@ BREAKS["version"] = Break(release_another_version, "says version 1.2.2")
 # Tags that must end their pipeline in its first job.
 WRONG_TAGS = {
     "of another version": Break(release_another_version, "says version 1.2.2"),
-    "off main": Break(release_what_was_never_merged, "which is not on main of"),
+    "off main": Break(release_what_was_never_merged, "which is not on main:"),
     "that was moved": Break(move_the_tag, "the tag was moved"),
 }
 

@@ -61,7 +61,7 @@ def check(tag: str, remote: str, branch: str) -> None:
     if asked not in refs:
         refuse_without_branch(branch, remote)
     if refs[asked] != commit and commit not in history(remote, asked):
-        refuse_off_branch(tag, commit, refs.get("ref: HEAD", asked), remote)
+        refuse_off_branch(tag, commit, refs.get("ref: HEAD", asked))
 
 
 def declared_version(pyproject: Path) -> str:
@@ -132,12 +132,12 @@ def refuse_without_branch(branch: str, remote: str) -> NoReturn:
     )
 
 
-def refuse_off_branch(tag: str, commit: str, head: str, remote: str) -> NoReturn:
+def refuse_off_branch(tag: str, commit: str, head: str) -> NoReturn:
     """Say that the tag's commit is not on the branch."""
-    branch = head.removeprefix("refs/heads/")
+    branch = head.removeprefix("refs/heads/").removeprefix("refs/remotes/origin/")
     raise RefusedError(
-        f"The tag {tag} is on {commit[:12]}, which is not on {branch} of {remote}: what was never merged would be "
-        f"shipped.\n{undo(tag)}\nThen merge what should be released into {branch}, and tag the commit that is there."
+        f"The tag {tag} is on {commit[:12]}, which is not on {branch}: what was never merged would be shipped.\n"
+        f"{undo(tag)}\nThen merge what should be released into {branch}, and tag the commit that is there."
     )
 
 
