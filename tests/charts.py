@@ -31,15 +31,15 @@ Manifest = dict[str, Any]
 kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
 
-def template(service: Path, *arguments: str) -> Done:
+def template(service: Path, *arguments: str, release: str = "release") -> Done:
     """What `helm template` makes of the chart of `service`, with the values of all environments."""
     values = ("--values", "deploy/values.yaml")
-    return run(helm(), "template", "release", "deploy/chart", *values, *arguments, cwd=service)
+    return run(helm(), "template", release, "deploy/chart", *values, *arguments, cwd=service)
 
 
-def manifests(service: Path, *arguments: str) -> list[Manifest]:
+def manifests(service: Path, *arguments: str, release: str = "release") -> list[Manifest]:
     """The same as data. Fails the test if Helm refuses."""
-    done = template(service, *arguments)
+    done = template(service, *arguments, release=release)
     assert done.returncode == 0, f"{arguments}: {done.stderr}"
     return [each for each in yaml.load_all(done.stdout, yaml.CSafeLoader) if each]
 

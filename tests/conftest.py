@@ -43,7 +43,7 @@ Render = Callable[..., Path]
 
 
 # An image that takes a minute to build, a hundred repositories that take a minute to make.
-MADE_ONCE = ("tests/deploy/test_image", "tests/fleet/test_hundred")
+MADE_ONCE = ("tests/deploy/test_image", "tests/fleet/test_hundred", "tests/pipelines/test_debian_13")
 
 
 class MadeOnceByOneProcess(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -38,6 +38,8 @@ PROGRAMS = ("apk", "apt-get", "buildah", "docker", "gh", "trivy")
 HELM = PROGRAM + '[ "$1" = upgrade ] || exec "{helm}" "$@"\n'
 SECRET = "correct-horse-battery"  # noqa: S105 - nobody's
 PACKAGE = "src/my_service"
+RELEASED = "1.2.3"
+TAGGED = ("HEAD:refs/heads/main", f"HEAD:refs/tags/{RELEASED}")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,16 @@ def append(path: str, text: str) -> Callable[[Path], object]:
         file = service / path
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         return file.write_text(before + text, encoding="utf-8")
+
+    return do
+
+
+def replace(path: str, old: str, new: str) -> Callable[[Path], object]:
+    def do(service: Path) -> object:
+        file = service / path
+        before = file.read_text(encoding="utf-8")
+        assert old in before
+        return file.write_text(before.replace(old, new, 1), encoding="utf-8")
 
     return do
 
@@ -112,15 +124,91 @@ def tool(name: str, *places: Path) -> Path:
 
 
 def repository(service: Path, remote: str) -> Path:
-    """Make `service` a repository with a locked environment, as it is when its pipeline runs."""
-    append("CHANGELOG.md", "\n## 1.2.3\n\n- Faster.\n")(service)
+    """Make `service` a repository with a locked environment, as it is when its pipeline runs, and main and a tag of it.
+
+    What `remote` names is a bare repository beside it, for those who are told by at_the_forge().
+    """
+    append("CHANGELOG.md", f"\n## {RELEASED}\n\n- Faster.\n")(service)
+    replace("pyproject.toml", 'version = "0.1.0"', f'version = "{RELEASED}"')(service)
     git(service, "init", "--quiet")
     git(service, "remote", "add", "origin", remote)
     succeed("make", "uv.lock", cwd=service, env=without_project())
     commit(service, "The service")
     git(service, "update-ref", "refs/remotes/origin/main", "HEAD")
     git(service, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    git(service, "init", "--quiet", "--bare", str(forge(service)))
+    push(service, *TAGGED)
     return service
+
+
+def forge(service: Path) -> Path:
+    """The repository that stands for the one at the forge."""
+    return service.parent / "forge.git"
+
+
+def push(service: Path, *refs: str) -> None:
+    """Push to the forge, by force."""
+    git(service, "push", "--quiet", "--force", str(forge(service)), *refs)
+
+
+def copied(service: Path, folder: Path, *ignored: str) -> Path:
+    """A service of its own, with its forge, in `folder`."""
+    programs(folder / "bin")
+    shutil.copytree(forge(service), folder / "forge.git")
+    ignore = shutil.ignore_patterns(*ignored)
+    return Path(shutil.copytree(service, folder / service.name, symlinks=True, ignore=ignore))
+
+
+def at_the_forge(service: Path) -> dict[str, str]:
+    """The variables by which git, in a job, finds the stand-in for the forge; none where a service has none."""
+    if not forge(service).exists():
+        return {}
+    remote = git(service, "config", "remote.origin.url").strip()
+    configuration = service.parent / "gitconfig"
+    configuration.write_text(f'[url "{forge(service)}"]\n\tinsteadOf = {remote}\n', encoding="utf-8")
+    return {"GIT_CONFIG_GLOBAL": str(configuration)}
+
+
+def only_the_release_is_checked(service: Path) -> None:
+    """Let `make` do nothing but check the tag, so that the order of jobs decides; `made` gets what was asked."""
+    make = shutil.which("make")
+    asked = 'echo "$1" >>"$(dirname "$0")/made"\n[ "$1" = release-check ] || exit 0\n'
+    program(service.parent / "bin/make", f'#!/bin/sh\n{asked}exec {make} "$@"\n')
+
+
+def made(service: Path) -> set[str]:
+    """The targets that jobs asked for, since only_the_release_is_checked()."""
+    return set((service.parent / "bin/made").read_text(encoding="utf-8").split())
+
+
+def release_another_version(service: Path) -> None:
+    """What the tag is on says another version."""
+    replace("pyproject.toml", f'version = "{RELEASED}"', 'version = "1.2.2"')(service)
+    git(service, "commit", "--quiet", "--all", "--message", "Still the last one")
+    push(service, *TAGGED)
+
+
+def release_what_was_never_merged(service: Path) -> None:
+    """The tag is on a commit that is not on main, wherever else something is called main."""
+    git(service, "commit", "--quiet", "--allow-empty", "--message", "In a hurry")
+    git(service, "update-ref", "refs/remotes/origin/main", "HEAD")
+    push(service, f"HEAD:refs/tags/{RELEASED}", "HEAD:refs/tags/main", "HEAD:refs/heads/hotfix/main")
+
+
+def move_the_tag(service: Path) -> None:
+    """The tag is on another commit than the one that the pipeline is of."""
+    git(service, "commit", "--quiet", "--allow-empty", "--message", "One more thing")
+    push(service, *TAGGED)
+    git(service, "reset", "--quiet", "--hard", "HEAD~1")
+
+
+BREAKS["version"] = Break(release_another_version, "says version 1.2.2")
+# Tags that must end their pipeline in its first job.
+WRONG_TAGS = {
+    "of another version": Break(release_another_version, "says version 1.2.2"),
+    "off main": Break(release_what_was_never_merged, "which is not on main:"),
+    "that was moved": Break(move_the_tag, "the tag was moved"),
+}
 
 
 def programs(folder: Path) -> Path:

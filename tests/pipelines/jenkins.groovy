@@ -45,6 +45,7 @@ class Conditions { // when { ... }: all must hold
   def beforeInput(boolean first) { }
   def not(Closure body) { results << !inner(body).every() }
   def anyOf(Closure body) { results << inner(body).any() }
+  def allOf(Closure body) { results << inner(body).every() }
   def inner(Closure body) { new Conditions(environment: environment, script: script).holding(body) }
   def holding(Closure body) {
     body.delegate = this
@@ -67,9 +68,11 @@ class Container {
 abstract class Jenkins extends Script {
   static Map environment = new HashMap(System.getenv())
   static boolean failed = false
+  static File folder = new File('.').absoluteFile
 
   def getEnv() { environment }
   def getDocker() { this }
+  def getScm() { [userRemoteConfigs: [[url: environment.REPOSITORY, credentialsId: 'repository']]] }
   def image(String name) { new Container(environment: environment) }
 
   def pipeline(Closure body) {
@@ -122,9 +125,25 @@ abstract class Jenkins extends Script {
   def timeout(Map how, Closure body) { steps(body) }
   def cron(String when) { println "CRON '${when}'" }
 
-  def sh(String command) {
+  def dir(String path, Closure body) {
+    def before = folder
+    folder = new File(path)
+    try { steps(body) } finally { folder = before }
+  }
+  def deleteDir() { folder.deleteDir() }
+
+  def checkout(Map how) { // as the git plugin does: the job's credentials, a fetch of what is asked for, and a detached HEAD
+    assert how.scm.$class == 'GitSCM'
+    def remote = how.scm.userRemoteConfigs[0]
+    assert remote.credentialsId == 'repository'
+    folder.mkdirs()
+    sh "git init --quiet && git fetch --quiet --no-tags --prune '${remote.url}' ${remote.refspec.split(' ').collect { "'${it}'" }.join(' ')}"
+    sh "git checkout --quiet --detach '${how.scm.branches[0].name}'"
+  }
+
+  def sh(command) {
     println "+ ${command}"
-    def process = new ProcessBuilder('bash', '-e', '-c', command).redirectErrorStream(true)
+    def process = new ProcessBuilder('bash', '-e', '-c', command.toString()).directory(folder).redirectErrorStream(true)
     process.environment().clear()
     process.environment().putAll(environment.findAll { it.value != null })
     def running = process.start()

@@ -20,10 +20,17 @@ from conftest import Render
 from desk import (
     BREAKS,
     SECRET,
+    TAGGED,
+    WRONG_TAGS,
     Break,
+    at_the_forge,
     break_it,
+    copied,
+    made,
+    only_the_release_is_checked,
     program,
     programs,
+    push,
     refused,
     repository,
     shared,
@@ -38,7 +45,7 @@ UPDATE = ".github/workflows/update.yml"
 # act 0.2 may lose what a step says last: on a busy machine it has not read all when the step's process ends.
 LINGERING = "bash -c 'bash -e $0; code=$?; sleep 0.5; exit $code' {0}"
 STAND_IN = "runs: { using: composite, steps: [{ run: echo a stand-in, shell: bash }] }\n"
-CHECKED = {"lint", "types", "style", "build", "chart", "audit licences secrets", "test-all", "smoke"}
+CHECKED = {"release-check", "lint", "types", "style", "build", "chart", "audit licences secrets", "test-all", "smoke"}
 SHIPPED = {*CHECKED, "publish", "scan"}
 EVENTS = {
     "a pull request": ("pull_request", "refs/pull/7/merge", CHECKED),
@@ -50,6 +57,7 @@ EVENTS = {
 }
 # Of the job, and its target where the job has several → what breaks it.
 JOBS = {
+    ("release-check", ""): "version",
     ("check", "lint"): "lint",
     ("check", "types"): "types",
     ("check", "style"): "style",
@@ -69,14 +77,15 @@ JOBS = {
 def github(service: Path, event: str, ref: str, *arguments: str, workflow: str = WORKFLOW) -> Done:
     """Run a workflow of `service` as GitHub would at this event."""
     folder = service.parent
-    (folder / "event.json").write_text(json.dumps({"ref": ref}), encoding="utf-8")
+    said_by_github = {"ref": ref, "repository": {"default_branch": "main"}}
+    (folder / "event.json").write_text(json.dumps(said_by_github), encoding="utf-8")
     (folder / "action").mkdir(exist_ok=True)
     (folder / "action/action.yml").write_text(STAND_IN, encoding="utf-8")
     text = (service / workflow).read_text(encoding="utf-8")
     actions = set(re.findall(r"uses: (\S+)", text))
     own = ["--platform=ubuntu-24.04=-self-hosted", "--action-offline-mode", "--no-cache-server", "--json"]
     replaced = [f"--local-repository={action}={folder / 'action'}" for action in actions]
-    given = [f"--env={name}={value}" for name, value in shared().items()]
+    given = [f"--env={name}={value}" for name, value in {**shared(), **at_the_forge(service)}.items()]
     secrets = [f"--secret=GITHUB_TOKEN={SECRET}", f"--secret=KUBECONFIG={SECRET}"]
     said = ["--workflows", workflow, "--eventpath", str(folder / "event.json")]
     command: list[str | Path] = [tool("act"), event, *said, *own, *replaced, *given, *secrets, *arguments]
@@ -101,8 +110,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, rendered: Render) -> Path:
 
 @pytest.fixture
 def copy(service: Path, tmp_path: Path) -> Path:
-    programs(tmp_path / "bin")
-    return Path(shutil.copytree(service, tmp_path / "my-service", symlinks=True))
+    return copied(service, tmp_path)
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -146,7 +154,7 @@ def test_a_tag_is_released_and_deployed(copy: Path) -> None:
     called = (copy.parent / "bin/called").read_text(encoding="utf-8")
     assert "docker push ghcr.io/my-team/my-service:1.2.3\n" in called
     assert "deploy/values.production.yaml --set-string image.tag=1.2.3 " in called
-    shipped = ("my_service-0.1.0-py3-none-any.whl", "notes.md", "sbom.cdx.json")
+    shipped = ("my_service-1.2.3-py3-none-any.whl", "notes.md", "sbom.cdx.json")
     released = " ".join(f"dist/{name}" for name in shipped)
     assert f"gh release create 1.2.3 --verify-tag --notes-file dist/notes.md {released}\n" in called
 
@@ -169,11 +177,11 @@ def test_what_is_broken_fails_in_its_job(job: str, target: str, copy: Path) -> N
 
 def fails(service: Path, job: str, target: str, broken: Break) -> None:
     break_it(service, broken)
+    push(service, *TAGGED)
     only(service, {job})
     chosen = [f"--matrix=target:{target}"] if target else []
-    done = github(
-        service, "push", "refs/tags/1.2.3" if job in {"release", "production"} else "refs/heads/main", *chosen
-    )
+    is_of_a_tag = job in {"release-check", "release", "production"}
+    done = github(service, "push", "refs/tags/1.2.3" if is_of_a_tag else "refs/heads/main", *chosen)
     assert outcomes(done) == {target or job: "failure"}, done.stdout + done.stderr
     assert broken.said in done.stdout, done.stdout
 
@@ -196,3 +204,35 @@ def test_nothing_is_shipped_when_a_check_failed(copy: Path) -> None:
     assert done.returncode != 0
     ended = outcomes(done)  # act calls a job failed, too, when another one of its matrix failed
     assert (set(ended), ended["chart"]) == (CHECKED, "failure"), done.stdout + done.stderr
+
+
+def test_a_tag_on_main_starts_all_of_its_jobs(copy: Path) -> None:
+    only_the_release_is_checked(copy)
+    _, ref, jobs = EVENTS["a tag"]
+    done = github(copy, "push", ref)
+    assert outcomes(done) == dict.fromkeys(jobs, "success"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("wrong", WRONG_TAGS)
+def test_a_wrong_tag_ends_its_run_before_anything_else_begins(wrong: str, copy: Path) -> None:
+    only_the_release_is_checked(copy)
+    WRONG_TAGS[wrong].do(copy)
+    done = github(copy, "push", "refs/tags/1.2.3")
+    assert done.returncode != 0
+    assert outcomes(done) == {"release-check": "failure"}, done.stdout + done.stderr
+    assert WRONG_TAGS[wrong].said in done.stdout
+    assert made(copy) == {"release-check"}
+
+
+def test_a_tag_that_was_moved_meanwhile_is_not_deployed_by_its_old_run(copy: Path) -> None:
+    only_the_release_is_checked(copy)
+    WRONG_TAGS["that was moved"].do(copy)
+    only(copy, {"production"})
+    assert outcomes(github(copy, "push", "refs/tags/1.2.3")) == {"production": "failure"}
+    assert made(copy) == {"release-check"}
+
+
+def test_every_job_waits_for_the_check_of_the_tag(service: Path) -> None:
+    jobs = yaml.safe_load((service / WORKFLOW).read_text(encoding="utf-8"))["jobs"]
+    first = {name for name, job in jobs.items() if not job.get("needs")}
+    assert first == {"release-check"}

@@ -12,13 +12,34 @@ import yaml
 
 from commands import Done, run
 from conftest import Render
-from desk import BREAKS, SECRET, Break, break_it, program, programs, refused, repository, shared, surroundings, tool
+from desk import (
+    BREAKS,
+    SECRET,
+    TAGGED,
+    WRONG_TAGS,
+    Break,
+    append,
+    at_the_forge,
+    break_it,
+    copied,
+    made,
+    only_the_release_is_checked,
+    program,
+    programs,
+    push,
+    refused,
+    repository,
+    shared,
+    surroundings,
+    tool,
+)
 from environments import TEMPLATE
 
 pytestmark = pytest.mark.slow
 
 CHECKED = {"lint", "type-check", "style", "test", "smoke", "build", "chart", "audit"}
 SHIPPED = {*CHECKED, "publish", "sbom", "scan"}
+TAG = {"CI_COMMIT_BRANCH": "", "CI_COMMIT_TAG": "1.2.3"}
 EVENTS = {
     "a merge request": ({"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_BRANCH": ""}, CHECKED),
     "a schedule": ({"CI_PIPELINE_SOURCE": "schedule"}, {*CHECKED, "update"}),
@@ -28,11 +49,17 @@ EVENTS = {
     "main": ({}, {*SHIPPED, "staging"}),
     "develop": ({"CI_COMMIT_BRANCH": "develop"}, SHIPPED),
     "a release branch": ({"CI_COMMIT_BRANCH": "release/1.2"}, SHIPPED),
-    "a tag": ({"CI_COMMIT_BRANCH": "", "CI_COMMIT_TAG": "1.2.3"}, {*SHIPPED, "notes", "release", "production"}),
+    "a tag": (TAG, {*SHIPPED, "release-check", "notes", "release", "production"}),
+    "a schedule of a tag": ({**TAG, "CI_PIPELINE_SOURCE": "schedule"}, CHECKED),
+    "a run by hand of what somebody calls 1.2.3": (
+        {"CI_PIPELINE_SOURCE": "web", "TAG": "1.2.3"},
+        {*SHIPPED, "release-check", "update"},
+    ),
 }
 # Of the job's name → what breaks it.
 JOBS = {
     **{job: job for job in CHECKED},
+    "release-check": "version",
     "type-check": "types",
     "publish": "push",
     "sbom": "sbom",
@@ -49,7 +76,8 @@ def gitlab(service: Path, *arguments: str, **variables: str) -> Done:
     """Run the pipeline of `service`, or the jobs named, as GitLab would with these variables."""
     program = tool("gitlab-ci-local", TEMPLATE / ".cache/npm/node_modules/.bin/gitlab-ci-local")
     registry = {"CI_REGISTRY_USER": "robot", "CI_REGISTRY_PASSWORD": SECRET}
-    given = [f"--variable={name}={value}" for name, value in {**shared(), **registry, **variables}.items()]
+    known_here = {**shared(), **at_the_forge(service), **registry, **variables}
+    given = [f"--variable={name}={value}" for name, value in known_here.items()]
     isolated = ["--force-shell-executor", "--shell-isolation", "--no-artifacts-to-source"]
     known = f"--ignore-predefined-vars={','.join({**registry, **variables})}"
     return run(program, *isolated, *given, known, *arguments, cwd=service, env=surroundings(service.parent / "bin"))
@@ -70,9 +98,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, rendered: Render) -> Path:
 
 @pytest.fixture
 def copy(service: Path, tmp_path: Path) -> Path:
-    programs(tmp_path / "bin")
-    ignored = shutil.ignore_patterns(".gitlab-ci-local")
-    return Path(shutil.copytree(service, tmp_path / "my-service", symlinks=True, ignore=ignored))
+    return copied(service, tmp_path, ".gitlab-ci-local")
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -145,7 +171,8 @@ def test_so_does_what_a_job_finds_besides(job: str, broken: str, copy: Path) -> 
 
 def fails(service: Path, job: str, broken: Break) -> None:
     break_it(service, broken)
-    variables = EVENTS["a tag"][0] if job in {"notes", "production"} else {}
+    push(service, *TAGGED)
+    variables = TAG if job in {"notes", "production", "release-check"} else {}
     done = gitlab(service, job, **variables, TAG="1.2.3")
     assert outcomes(done) == {job: "FAIL"}, done.stdout + done.stderr
     assert broken.said in done.stdout + done.stderr, done.stdout + done.stderr
@@ -157,3 +184,32 @@ def test_nothing_is_shipped_when_a_check_failed(copy: Path) -> None:
     done = gitlab(copy)
     assert done.returncode != 0
     assert outcomes(done) == {**dict.fromkeys(CHECKED, "PASS"), "chart": "FAIL"}, done.stdout
+
+
+def test_a_tag_on_main_starts_all_of_its_jobs(copy: Path) -> None:
+    only_the_release_is_checked(copy)
+    variables, jobs = EVENTS["a tag"]
+    done = gitlab(copy, TAG="1.2.3", **variables)
+    assert outcomes(done) == dict.fromkeys(jobs - {"production"}, "PASS"), done.stdout + done.stderr
+    assert outcomes(gitlab(copy, "production", TAG="1.2.3", **variables)) == {"production": "PASS"}
+
+
+@pytest.mark.parametrize("wrong", WRONG_TAGS)
+def test_a_wrong_tag_ends_its_pipeline_before_anything_else_begins(wrong: str, copy: Path) -> None:
+    only_the_release_is_checked(copy)
+    append(".gitlab-ci.yml", "\nours:\n  stage: check\n  script: [make ours]\n")(copy)
+    WRONG_TAGS[wrong].do(copy)
+    for variables in (TAG, {"CI_PIPELINE_SOURCE": "web"}):
+        done = gitlab(copy, TAG="1.2.3", **variables)
+        assert done.returncode != 0
+        assert outcomes(done) == {"release-check": "FAIL"}, done.stdout + done.stderr
+        assert WRONG_TAGS[wrong].said in done.stdout + done.stderr
+    assert made(copy) == {"release-check"}
+
+
+def test_a_tag_that_was_moved_meanwhile_is_not_deployed_by_its_old_pipeline(copy: Path) -> None:
+    only_the_release_is_checked(copy)
+    WRONG_TAGS["that was moved"].do(copy)
+    done = gitlab(copy, "production", TAG="1.2.3", **TAG)
+    assert outcomes(done) == {"production": "FAIL"}, done.stdout + done.stderr
+    assert made(copy) == {"release-check"}

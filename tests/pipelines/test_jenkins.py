@@ -14,13 +14,32 @@ import pytest
 from answers import label
 from commands import Done, run
 from conftest import Render
-from desk import BREAKS, SECRET, append, break_it, program, programs, repository, shared, surroundings, tool
+from desk import (
+    BREAKS,
+    SECRET,
+    TAGGED,
+    WRONG_TAGS,
+    append,
+    break_it,
+    copied,
+    forge,
+    made,
+    only_the_release_is_checked,
+    program,
+    programs,
+    push,
+    repository,
+    shared,
+    surroundings,
+    tool,
+)
 
 pytestmark = pytest.mark.slow
 
 STAND_IN = Path(__file__).parent / "jenkins.groovy"
 CHECKED = {"Install", "lint", "types", "style", "test", "build", "chart", "audit"}
 SHIPPED = {*CHECKED, "publish", "scan"}
+TAG = {"BRANCH_NAME": "1.2.3", "TAG_NAME": "1.2.3"}
 EVENTS = {
     "a pull request": ({"BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}, CHECKED),
     "a feature branch": ({"BRANCH_NAME": "feature/x"}, CHECKED),
@@ -28,10 +47,13 @@ EVENTS = {
     "main": ({"BRANCH_NAME": "main"}, {*SHIPPED, "staging"}),
     "develop": ({"BRANCH_NAME": "develop"}, SHIPPED),
     "a release branch": ({"BRANCH_NAME": "release/1.2"}, SHIPPED),
-    "a tag": ({"BRANCH_NAME": "1.2.3", "TAG_NAME": "1.2.3"}, {*SHIPPED, "notes", "production"}),
+    "a tag": (TAG, {*SHIPPED, "release-check", "notes", "production"}),
     "another tag": ({"BRANCH_NAME": "x", "TAG_NAME": "x"}, CHECKED),
+    "a tag that is called main": ({"BRANCH_NAME": "main", "TAG_NAME": "main"}, CHECKED),
+    "a branch that is called like a tag": ({"BRANCH_NAME": "1.2.3"}, CHECKED),
 }
 BROKEN = {
+    "release-check": "version",
     "lint": "lint",
     "types": "types",
     "style": "style",
@@ -52,6 +74,7 @@ def jenkins(service: Path, **variables: str) -> Done:
     java = tool("java").resolve().parents[1]
     given = {"REGISTRY": "registry.example.com", "GIT_COMMIT": "c0ffee", "REGISTRY_USER": "robot", **shared()}
     secrets = {"REGISTRY_PASSWORD": SECRET, "KUBECONFIG": SECRET}
+    given |= {"REPOSITORY": str(forge(service)), "WORKSPACE_TMP": str(service.parent / "workspace@tmp")}
     environment = {**surroundings(service.parent / "bin"), "JAVA_HOME": str(java), **given, **secrets, **variables}
     return run(tool("groovy"), STAND_IN, cwd=service, env=environment)
 
@@ -71,8 +94,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, rendered: Render) -> Path:
 
 @pytest.fixture
 def copy(service: Path, tmp_path: Path) -> Path:
-    programs(tmp_path / "bin")
-    return Path(shutil.copytree(service, tmp_path / "my-service", symlinks=True))
+    return copied(service, tmp_path)
 
 
 def without_make(service: Path) -> Path:
@@ -111,8 +133,9 @@ def test_on_main_every_stage_passes_with_what_the_team_added(copy: Path) -> None
 def test_what_is_broken_fails_in_its_stage(stage: str, copy: Path) -> None:
     broken = BREAKS[BROKEN[stage]]
     break_it(copy, broken)
+    push(copy, *TAGGED)
     leave_out(copy, sorted(CHECKED - {stage, "Install"}))
-    done = jenkins(copy, **EVENTS["a tag" if stage in {"notes", "production"} else "main"][0])
+    done = jenkins(copy, **EVENTS["a tag" if stage in {"release-check", "notes", "production"} else "main"][0])
     assert done.returncode == 1, done.stderr
     assert outcomes(done).get(stage) == "failed", done.stdout + done.stderr
     assert [other for other, outcome in outcomes(done).items() if outcome == "failed"] == [stage], done.stdout
@@ -143,6 +166,7 @@ def test_it_parses_and_runs_with_every_set_of_capabilities(
 ) -> None:
     programs(tmp_path / "bin")
     service = Path(shutil.copytree(rendered(**answers, ci="jenkins"), tmp_path / "my-service"))
+    repository(service, "git@github.com:my-team/my-service.git")
     (service / "dist").mkdir()
     done = jenkins(without_make(service), **EVENTS["a tag"][0])
     assert outcomes(done) == dict.fromkeys(EVENTS["a tag"][1], "ok"), done.stdout + done.stderr
@@ -166,3 +190,44 @@ def test_what_is_no_pipeline_is_refused(right: str, wrong: str, said: str, copy:
     done = jenkins(without_make(copy), **EVENTS["main"][0])
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
+
+
+def ready(service: Path) -> Path:
+    """Let `make` do nothing but check the tag, and have what it would have made."""
+    only_the_release_is_checked(service)
+    (service / "dist").mkdir()
+    for path in ("dist/tests.xml", "dist/notes.md"):
+        append(path, "")(service)
+    return service
+
+
+def test_a_tag_on_main_starts_all_of_its_stages(copy: Path) -> None:
+    done = jenkins(ready(copy), **TAG)
+    assert outcomes(done) == dict.fromkeys(EVENTS["a tag"][1], "ok"), done.stdout + done.stderr
+    assert done.stdout.count("+ make release-check\n") == 2
+
+
+@pytest.mark.parametrize("wrong", WRONG_TAGS)
+def test_a_wrong_tag_ends_its_build_before_anything_else_begins(wrong: str, copy: Path) -> None:
+    append("project.groovy", "def check() { sh 'make ours' }\ndef ship() { check() }\nreturn this\n")(ready(copy))
+    WRONG_TAGS[wrong].do(copy)
+    done = jenkins(copy, **TAG)
+    assert done.returncode == 1
+    assert outcomes(done) == {"release-check": "failed"}, done.stdout + done.stderr
+    assert WRONG_TAGS[wrong].said in done.stdout
+    assert made(copy) == {"release-check"}
+
+
+def test_the_branch_that_releases_are_made_from_can_be_another(copy: Path) -> None:
+    WRONG_TAGS["off main"].do(ready(copy))
+    push(copy, "HEAD:refs/heads/trunk")
+    assert outcomes(jenkins(copy, **TAG)) == {"release-check": "failed"}
+    done = jenkins(copy, **TAG, DEFAULT_BRANCH="trunk")
+    assert outcomes(done) == dict.fromkeys(EVENTS["a tag"][1], "ok"), done.stdout + done.stderr
+
+
+def test_what_an_earlier_build_fetched_does_not_count(copy: Path) -> None:
+    jenkins(ready(copy), **TAG)
+    push(copy, ":refs/tags/1.2.3")
+    done = jenkins(copy, **TAG)
+    assert outcomes(done) == {"release-check": "failed"}, done.stdout

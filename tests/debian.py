@@ -1,0 +1,68 @@
+"""Roots of Debian 13, which the image of a GitLab job is made of, and what runs in them. Needs root and the network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from commands import Done, run, succeed
+from containers import CERTIFICATES
+from environments import CACHE
+from tools import needs
+
+HOME = CACHE.parent / "roots"
+RELEASE = "trixie"
+# Of python:3.13-trixie, Python alone: what else a job uses, it has to name.
+PACKAGES = ("python3", "python3-venv")
+# Whoever lets this machine into the network may sign for it.
+TRUSTED = "/etc/ssl/of-this-machine.crt"
+ENVIRONMENT = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "HOME": "/root",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PIP_CERT": TRUSTED,
+    "SSL_CERT_FILE": TRUSTED,
+}
+
+
+def needs_a_root() -> None:
+    """Skip the test, or fail it in CI, where no root can be made or entered."""
+    for tool in ("bwrap", "mmdebstrap"):
+        needs(tool)
+    needs("root", there=os.geteuid() == 0)
+
+
+def debian(folder: Path) -> Path:
+    """A new root in `folder`; what it is made of is downloaded once."""
+    folder.mkdir()
+    succeed("tar", "--extract", "--file", _archive(), "--directory", folder)
+    shutil.copy(os.environ.get("SSL_CERT_FILE", CERTIFICATES), folder / TRUSTED.lstrip("/"))
+    (folder / "etc/dpkg/dpkg.cfg.d/quick").write_text("force-unsafe-io\n", encoding="utf-8")  # as in Docker's image
+    return folder
+
+
+def _archive() -> Path:
+    HOME.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(" ".join((RELEASE, *PACKAGES)).encode()).hexdigest()[:12]
+    archive = HOME / f"{key}.tar"
+    with FileLock(HOME / f"{key}.lock"):
+        if not archive.is_file():
+            made = archive.with_suffix(".new.tar")
+            packages = f"--include={','.join(PACKAGES)}"
+            succeed("mmdebstrap", "--quiet", "--variant=minbase", packages, RELEASE, made)
+            made.rename(archive)
+    return archive
+
+
+def run_in(root: Path, script: str, *, folder: str, env: Mapping[str, str]) -> Done:
+    """Run `script` by bash in the root, as root, in a folder of it, with this machine's network and `env` alone."""
+    mounts = ("--bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run")
+    others = ("--perms", "1777", "--tmpfs", "/tmp", "--ro-bind", "/etc/resolv.conf", "/etc/resolv.conf")  # noqa: S108
+    given = [part for pair in {**ENVIRONMENT, **env}.items() for part in ("--setenv", *pair)]
+    isolated = ("--unshare-pid", "--die-with-parent", "--clearenv", "--chdir", folder)
+    return run("bwrap", *mounts, *others, *isolated, *given, "bash", "-eo", "pipefail", "-c", script)
