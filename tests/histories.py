@@ -36,6 +36,7 @@ git_remote_type: twelvefold.git_remote.TemplateRemote
 cookiecutter_context_type: twelvefold.memory.Answers
 default_strategy: scaraplate.strategies.IfMissing
 engine: 0.1.0
+application: {}
 ownership:
   scaraplate.strategies.Overwrite: owned
   scaraplate.strategies.IfMissing: seeded

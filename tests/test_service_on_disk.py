@@ -147,10 +147,9 @@ def test_what_git_lacks_is_named_whatever_its_name(repository: Path) -> None:
         (repository / name).write_text("ours")
     here = Repository.around(repository)
     names = [":(top)a", "*", "[f]ile", "-x", "file", "ü"]
-    assert here.unknown(names) == [name for name in sorted(names) if name != "file"]
+    assert here.tags(names) == {"file": "H"}
     commit(repository, "All")
-    assert here.unknown(names) == []
-    assert here.unknown([]) == []
+    assert here.tags(names) == dict.fromkeys(names, "H")
 
 
 def test_changes_are_of_the_service_alone(repository: Path) -> None:

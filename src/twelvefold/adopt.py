@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from twelvefold import template as templates
 from twelvefold.answers import parsed
-from twelvefold.application import Application, found_in
+from twelvefold.application import Application, found_in, refuse_undeclared
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, without_credentials
 from twelvefold.ownership import merged_files
@@ -55,6 +55,8 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
 
     refuse_other_paths(answers, template.questions_in_paths())
     shown = found_in(service.root)
+    if shown:
+        refuse_undeclared(rules)
     spared = Application.load(rules) if shown else None
     rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)}, spared)
     planned = plan(service, rendered, {})
@@ -124,7 +126,7 @@ def _of_scaraplate(root: Path, questions: Mapping[str, Any]) -> dict[str, str]:
 
 def _project(root: Path) -> Mapping[str, Any]:
     try:
-        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
     except (OSError, ValueError):  # there is none, or none that could tell
         return {}
     return project if isinstance(project, dict) else {}

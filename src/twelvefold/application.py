@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import RefusedError
-from twelvefold.git import git
-from twelvefold.ownership import filled, merged_files
-from twelvefold.service import ANSWERS, APPLICATION, MANIFEST, OWN, TEMPLATE, File, Service, reseal
+from twelvefold.ownership import Answers, filled, merged_files
+from twelvefold.service import ANSWERS, APPLICATION, MANIFEST, OWN, TEMPLATE, File, Repository, Service, reseal
 from twelvefold.strategies.files import FileRule
 
-SOURCES = ("*.py", "*.go", "*.rs", "*.java", "*.kt", "*.ts", "*.js", "*.rb", "*.php", "*.cs")
-OF_NO_APPLICATION = ("conftest.py", "noxfile.py", "setup.py", "test_*.py", "*_test.py")
-"""Sources that a repository without an application may have; so may these folders:"""
-BESIDE = frozenset({"doc", "docs", "test", "tests"})
 SHIPPED = ("Chart.yaml", "Containerfile*", "Dockerfile*", "*.Dockerfile", "Procfile", "*compose*.y*ml", "skaffold.yaml")
+OF_NO_APPLICATION = (
+    *("*.md", "*.rst", "*.txt", "*.toml", "*.cfg", "*.ini", "*.lock", "*.yml", "*.yaml", "*.json", "*.json5", "*.in"),
+    *("*.svg", "*.png", "*.jpg", "*.gif", "*.config.js", "*.config.mjs", "*.config.ts", "*.mk"),
+    *("CODEOWNERS", "COPYING*", "LICENCE*", "LICENSE*", "NOTICE*", "AUTHORS*", "README*", "CHANGELOG*", "VERSION"),
+    *("Jenkinsfile", "Makefile", "conftest.py", "noxfile.py", "setup.py", "test_*.py", "*_test.py"),
+)
+"""Files that a repository without an application may have; what else is there is one. So may these folders:"""
+BESIDE = frozenset({"doc", "docs", "test", "tests"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,9 @@ class Application:
             raise RefusedError("scaraplate.yaml: application: paths is a list of texts, and keys maps paths to such.")
         return cls(tuple(paths), {path: tuple(several) for path, several in keys.items()})
 
-    def has(self, path: str) -> bool:
-        """Whether the path is the application's, whatever the answers."""
-        return _fits(path, self.paths)
+    def has(self, path: str, answers: Answers) -> bool:
+        """Whether the path is the application's."""
+        return _fits(path, filled(self.paths, answers))
 
     def leave_out(self, render: Path) -> list[str]:
         """Take the application out of a render, and note that in its memory; return what was there of it."""
@@ -58,9 +61,20 @@ class Application:
         keys = {path: keys for path, keys in self.keys.items() if path in manifest}
         for path in [path for path in keys if manifest[path]["owner"] != "merged"]:
             manifest[path]["sha256"] = _reduce(render, path, keys[path])
-        reseal(render, manifest, {**stamp, APPLICATION: OWN})
+        if found or keys:
+            stamp = {**stamp, APPLICATION: OWN}
+        reseal(render, manifest, stamp)
         paths = [pattern for pattern, several in found.items() if several]
         return [*paths, *(f"{path} ({', '.join(several)})" for path, several in keys.items())]
+
+
+def refuse_undeclared(rules: Mapping[str, Any]) -> None:
+    """Raise RefusedError if the template does not say what its application is, so that none of it could be left out."""
+    if "application" not in rules:
+        raise RefusedError(
+            "There is an application already, and this version of the template does not say what belongs to its own, so "
+            "that it would be put beside it or over it. Name a version that does (application: in scaraplate.yaml): --ref"
+        )
 
 
 def _are_texts(several: object) -> bool:
@@ -92,16 +106,18 @@ def rules_of(service: Service, rules: Mapping[str, Any]) -> dict[str, FileRule]:
 
 
 def found_in(root: Path) -> list[str]:
-    """The files in git that show that a repository has an application of its own, its sources first."""
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    visible = [path for path in listed if path and not any(part.startswith(".") for part in path.split("/"))]
+    """The files that show that a repository has an application of its own, its sources first.
+
+    In doubt it has one: a second application beside it is worse than none.
+    """
+    visible = [path for path in Repository.files(root) if not any(part.startswith(".") for part in path.split("/"))]
     sources = [path for path in visible if _is_source(path)]
-    return [*sources, *(path for path in visible if _fits(path.split("/")[-1], SHIPPED))]
+    return [*sources, *(path for path in visible if path not in sources and _fits(path.split("/")[-1], SHIPPED))]
 
 
 def _is_source(path: str) -> bool:
     *folders, name = path.split("/")
-    return _fits(name, SOURCES) and not _fits(name, OF_NO_APPLICATION) and not BESIDE & set(folders)
+    return not _fits(name, (*OF_NO_APPLICATION, *SHIPPED)) and not BESIDE & set(folders)
 
 
 def _fits(name: str, patterns: Iterable[str]) -> bool:

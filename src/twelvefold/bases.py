@@ -20,21 +20,27 @@ def left_alone(service: Service, path: str) -> Decision:
 def damage(root: Path, path: str, sha256: str) -> str:
     """What is wrong with the last-applied copy of `path`, which should hash as `sha256`, and how to get it back."""
     copy = str(APPLIED / path)
-    return (
-        f"{copy} {'is not' if (root / copy).exists() else 'is missing, and was'} what the last update wrote, so nobody "
-        f"knows what the template said then. {_way_back(root, copy, sha256)}"
-    )
+    what = f"does not hash as {MANIFEST} says" if (root / copy).exists() else "is missing"
+    return f"{copy} {what}, so nobody knows what the template said the last time. {_way_back(root, copy, sha256)}"
 
 
 def _way_back(root: Path, copy: str, sha256: str) -> str:
     commit = _commit_with(root, copy, sha256)
     if commit:
-        return f"Restore it and commit: git checkout {commit[:12]} -- {copy}"
+        return f"In the service's folder, restore it and commit: git checkout {commit[:12]} -- {copy}"
     path = copy.removeprefix(f"{APPLIED}/")
+    fetch = ": fetch the rest of the history (git fetch --unshallow)" if _is_shallow(root) else ""
     return (
-        "No commit here has it: fetch the rest of the history (git fetch --unshallow), or take it from another clone. "
-        f"If nobody has it, take the entry of {path} out of {MANIFEST} and commit: it is merged as at an adoption then"
+        f"No commit here has the right one{fetch}. If nobody has it, take the entry of {path} out of {MANIFEST} and "
+        "commit: the file is merged as at an adoption then"
     )
+
+
+def _is_shallow(root: Path) -> bool:
+    try:
+        return git(root, "rev-parse", "--is-shallow-repository") == "true"
+    except GitError:
+        return False
 
 
 def _commit_with(root: Path, copy: str, sha256: str) -> str | None:

@@ -43,16 +43,15 @@ def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
     written = [path for path in files if path not in seeds or service.file(path) is None]
     if repository := Repository.found(root):
         refuse_hidden(repository, written)
-    for path in service.damaged():
+    for path in service.damaged(service.applied()):
         if not _was_interrupted(service, path, rendered):
-            raise RefusedError(f"{path} cannot be merged: {damage(root, path, service.manifest[path].sha256)}.")
+            raise RefusedError(f"{path} cannot be merged: {damage(root, path, service.manifest[path].sha256)}")
 
 
 def refuse_what_adopt_is_for(root: Path) -> None:
     """Raise RefusedError if a folder that no template made has what only `twelvefold adopt` can bring in."""
     refuse_elsewhere(root)
-    shown = found_in(root) if Repository.found(root) else []
-    if shown:
+    if shown := found_in(root):
         raise RefusedError(
             f"{root.name} has an application of its own ({shown[0]}), and scaraplate would put the template's beside "
             "it. Run: twelvefold adopt"

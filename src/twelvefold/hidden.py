@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 import shlex
+import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from twelvefold.errors import RefusedError
@@ -13,12 +16,17 @@ from twelvefold.service import Repository
 
 SPARSE, SKIPPED, UNCHANGED = "outside the sparse checkout", "skip-worktree", "assume-unchanged"
 NAMED = 3
-"""So many paths are named in a message and its command; of more, the command takes all that git has."""
+"""So many paths are named in a message."""
+TYPED = 20
+"""So many may stand in its command; for more, the command takes all that git has."""
 
 
-def refuse_hidden(repository: Repository, paths: Iterable[str]) -> None:
-    """Raise RefusedError, with the command that shows them again, if git does not look at one of `paths`."""
-    hidden = hidden_by(repository, paths)
+def refuse_hidden(repository: Repository, paths: Iterable[str], tags: Mapping[str, str] | None = None) -> None:
+    """Raise RefusedError, with the command that shows them again, if git does not look at one of `paths`.
+
+    `tags` is what `Repository.tags` says of them, for callers that have asked already.
+    """
+    hidden = hidden_by(repository, paths, tags)
     if not hidden:
         return
     reason = next(iter(hidden.values()))
@@ -26,18 +34,23 @@ def refuse_hidden(repository: Repository, paths: Iterable[str]) -> None:
     what = f"{', '.join(alike[:NAMED])}{f' and {len(alike) - NAMED} more' if len(alike) > NAMED else ''}"
     raise RefusedError(
         f"Hidden from git ({reason}): {what}. The rollup would write there, and git could not give back what was there "
-        f"before. Show it to git, commit what git says then, and run this again: {_shown_again(reason, alike)}"
+        "before. Show it to git with the command below, commit what git says then, and start the rollup again:\n  "
+        f"{_shown_again(repository, reason, alike)}"
     )
 
 
-def hidden_by(repository: Repository, paths: Iterable[str]) -> dict[str, str]:
+def _git(service: Path) -> str:
+    return "git" if service == Path.cwd() else f"git -C {shlex.quote(str(service))}"
+
+
+def hidden_by(repository: Repository, paths: Iterable[str], tags: Mapping[str, str] | None = None) -> dict[str, str]:
     """Map those of `paths` that git does not look at to the reason, one of three."""
     wanted = sorted(set(paths))
     if not wanted:
         return {}
-    tags = repository.tags(wanted)
+    tags = repository.tags(wanted) if tags is None else tags
     new = [path for path in wanted if path not in tags]
-    is_sparse = bool(new or {"S", "s"} & set(tags.values())) and _is_sparse(repository)
+    is_sparse = bool(new or {"S", "s"} & set(tags.values())) and _is_set(repository, "core.sparseCheckout")
     found = {path: _reason(tag, is_sparse=is_sparse) for path, tag in tags.items()}
     found |= dict.fromkeys(_left_out(repository, new) if is_sparse else [], SPARSE)
     return {path: found[path] for path in wanted if found.get(path)}
@@ -49,38 +62,52 @@ def _reason(tag: str, *, is_sparse: bool) -> str:
     return UNCHANGED if tag.islower() else ""
 
 
-def _is_sparse(repository: Repository) -> bool:
-    setting = ("--type=bool", "--default=false", "--get", "core.sparseCheckout")
-    return git(repository.service, "config", *setting) == "true"
+def _is_set(repository: Repository, setting: str) -> bool:
+    return git(repository.service, "config", "--type=bool", "--default=false", "--get", setting) == "true"
 
 
 def _left_out(repository: Repository, paths: Sequence[str]) -> list[str]:
     """Those of `paths`, which git does not have, that its sparse checkout would leave out.
 
-    git answers that for what is in an index alone: one that has nothing but them is checked out into a scratch folder.
+    git answers that for what is in an index alone: one that has nothing but them is checked out in a repository of its
+    own, with the patterns of this one and with no other setting, filter or hook of anybody's.
     """
     if not paths:
         return []
-    with tempfile.TemporaryDirectory(prefix="twelvefold-") as scratch:
-        index, objects, tree = (Path(scratch) / name for name in ("index", "objects", "tree"))
-        objects.mkdir()
-        tree.mkdir()
-        known = git(repository.service, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-        apart = {"GIT_OBJECT_DIRECTORY": str(objects), "GIT_ALTERNATE_OBJECT_DIRECTORIES": known}
-        empty = git(repository.service, "hash-object", "-w", "--stdin", stdin="", variables=apart)
+    with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder:
+        scratch = Path(folder)
+        apart = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+        def ask(*arguments: str, stdin: str | None = None) -> str:
+            return git(scratch, *arguments, stdin=stdin, variables=apart)
+
+        ask("init", "--quiet", "--template=")
+        cone = str(_is_set(repository, "core.sparseCheckoutCone")).lower()
+        ask("config", "core.sparseCheckoutCone", cone)
+        ask("config", "core.sparseCheckout", "true")
+        (scratch / ".git/info").mkdir(exist_ok=True)
+        shutil.copyfile(_patterns(repository), scratch / ".git/info/sparse-checkout")
+        empty = ask("hash-object", "-w", "--stdin", stdin="")
         lines = "".join(f"100644 {empty} 0\t{repository.prefix}{path}\0" for path in paths)
-        git(repository.service, "update-index", "-z", "--index-info", stdin=lines, index=index, variables=apart)
-        made = git(repository.service, "write-tree", index=index, variables=apart)
-        index.unlink()
-        place = f"--work-tree={tree}"
-        git(repository.service, place, "read-tree", "--reset", "-u", made, index=index, variables=apart)
-        return [path for path in paths if not (tree / repository.prefix / path).exists()]
+        ask("update-index", "-z", "--index-info", stdin=lines)
+        tree = ask("write-tree")
+        (scratch / ".git/index").unlink()
+        ask("read-tree", "--reset", "-u", tree)
+        return [path for path in paths if not (scratch / repository.prefix / path).exists()]
 
 
-def _shown_again(reason: str, paths: Sequence[str]) -> str:
+def _patterns(repository: Repository) -> str:
+    return git(repository.service, "rev-parse", "--path-format=absolute", "--git-path", "info/sparse-checkout")
+
+
+def _shown_again(repository: Repository, reason: str, paths: Sequence[str]) -> str:
+    here = _git(repository.service)
     if reason == SPARSE:
-        return "git sparse-checkout disable"
-    option = f"--no-{reason}"
-    if len(paths) > NAMED:
-        return f"git ls-files -z | git update-index {option} -z --stdin"
-    return f"git update-index {option} -- {shlex.join(paths)}"
+        top = Path(str(repository.service).removesuffix(f"/{repository.prefix}".rstrip("/")))
+        places = [f"{repository.prefix}{path}" for path in paths]
+        folders = {posixpath.dirname(place) for place in places} - {""}
+        is_cone = _is_set(repository, "core.sparseCheckoutCone")
+        return f"{_git(top)} sparse-checkout add {shlex.join(sorted(folders if is_cone else {f'/{one}' for one in places}))}"
+    if len(paths) > TYPED:
+        return f"{here} ls-files -z | {here} update-index --no-{reason} -z --stdin"
+    return f"{here} update-index --no-{reason} -- {shlex.join(paths)}"

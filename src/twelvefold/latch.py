@@ -17,6 +17,8 @@ class Run:
     """One run of scaraplate: the service's folder, and what its merged files became, by path."""
 
     service: Path
+    applied: frozenset[str] | None = None
+    """The merged files whose last-applied copy is one, None if all are: the manifest knows what was applied."""
     merged: dict[str, MergedFile] = field(default_factory=dict)
 
 
@@ -43,4 +45,4 @@ def current() -> Run:
 
 def is_render(target: Path) -> bool:
     """Whether `target` is what scaraplate has just rendered: it goes there, beside cookiecutter's settings."""
-    return target == Path() and (Path.cwd().parents[1] / "cookiecutter_home/cookiecutterrc.yaml").is_file()
+    return target == Path() and (Path.cwd() / "../../cookiecutter_home/cookiecutterrc.yaml").is_file()

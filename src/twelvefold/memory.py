@@ -58,6 +58,8 @@ class Answers(CookieCutterContext):
         refuse_another_package(answers, manifest)
         if latch.is_guarded and latch.is_render(self.target_path):
             refuse_what_would_be_lost(latch.current().service, Path.cwd())
+        elif latch.is_guarded:
+            latch.current().applied = frozenset(path for path, entry in manifest.items() if entry.get("sha256"))
         return CookieCutterContextDict({question: inert(answer) for question, answer in answers.items()})
 
     def _load(self, name: Path) -> dict[str, Any]:

@@ -193,8 +193,11 @@ class _Planning:
 def refuse_what_git_lacks(plan: Plan, repository: Repository) -> None:
     """Raise RefusedError if a change takes away bytes that git could not give back, or that git would not see."""
     # What is not on the disk may be in git all the same, and would stay there with nobody who owns it.
-    refuse_hidden(repository, [change.path for change in plan.changes] + (plan.gone if plan.changes else []))
-    unknown = repository.unknown(change.path for change in plan.changes if change.before)
+    written = [change.path for change in plan.changes]
+    looked_for = written + plan.gone if written else []
+    tags = repository.tags(looked_for) if looked_for else {}
+    refuse_hidden(repository, looked_for, tags)
+    unknown = [change.path for change in plan.changes if change.before and change.path not in tags]
     if unknown:
         raise RefusedError(
             f"{unknown[0]} is not in git, and the template has a file there: it would be lost. "

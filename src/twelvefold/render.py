@@ -108,15 +108,16 @@ def render(
     is spared, None if nothing. Raises RefusedError with cookiecutter's complaint.
     """
     spared = application or Application()
-    shared = {new: old for new, old in shared.items() if not spared.has(new)}
+    shared = {new: old for new, old in shared.items() if not spared.has(new, answers)}
     slug = str(answers.get("project_slug") or service.root.name)
-    damaged = service.damaged()
+    applied = service.applied()
+    damaged = service.damaged(applied)
     left = {new: old for new, old in shared.items() if old in damaged}
     with keeping_checkouts(), _scratch() as folder, collected() as decisions:
         assert _checkouts is not None  # noqa: S101 - the context made them
         scratch = folder / slug
         _write(scratch / ANSWERS, json.dumps(dict(answers), ensure_ascii=False).encode())
-        _copy(service, {new: old for new, old in shared.items() if new not in left}, scratch)
+        _copy(service, applied, {new: old for new, old in shared.items() if new not in left}, scratch)
         with _replaced(latch, "left_out", spared.keys):
             _run_scaraplate(_checkouts.of(template), scratch)
         left_out = spared.leave_out(scratch) if application else []
@@ -155,8 +156,7 @@ def _memory_disk() -> str | None:
     return SHARED_MEMORY if disk.f_bavail * disk.f_frsize >= ROOM else None
 
 
-def _copy(service: Service, shared: Mapping[str, str], scratch: Path) -> None:
-    applied = service.applied()
+def _copy(service: Service, applied: Mapping[str, bytes], shared: Mapping[str, str], scratch: Path) -> None:
     for new, old in shared.items():
         if file := service.file(old):
             _write(scratch / new, file.content)

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import ast
 import configparser
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
+
 from twelvefold.errors import RefusedError
+from twelvefold.git import blob
+from twelvefold.service import Repository
 
 Table = Mapping[str, Any]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TOOLS = (
     "poetry.dependencies",
     "poetry.dev-dependencies",
@@ -35,23 +40,26 @@ TOOLS = (
 )
 """Tables and lists below `[tool]` in which a project's requirements may stand; `*` stands for any name.
 
-Those of environments for tools (hatch, tox, nox) are none: these go on reading them.
+Those of environments for tools (hatch, tox, nox) are none: these go on reading them. What a Dockerfile installs is none
+either: it stays as it is.
 """
 METADATA = ("poetry", "pdm", "flit.metadata")
 """Tables below `[tool]` that name a project, as `[project]` does."""
 SETUP = ("install_requires", "extras_require", "tests_require", "setup_requires")
 REQUIREMENTS = re.compile(r"(.*requirement.*|reqs?|deps|dependencies)\.(txt|in|pip)", re.IGNORECASE)
-OF_NO_SERVICE = frozenset({"doc", "docs", "example", "examples", "node_modules", "site-packages", "vendor"})
+OF_NO_SERVICE = frozenset({"doc", "docs", "example", "examples", "node_modules", "scripts", "tools", "vendor"})
 """Folders whose requirements are not the service's."""
-GENERATED = re.compile(r"^#.*(?:uv export|(?:pip-compile|uv pip compile|pdm export).*\bpyproject\.toml)", re.MULTILINE)
-"""What tools write above requirements that they made of pyproject.toml."""
-CONDA = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "meta.yaml")
-INSTALLED = re.compile(r"\bpip3? install\s+((?:[^\n;&|]|&(?!&))*)")
-INSTALLERS = frozenset({"hatch", "pdm", "pip", "pip-tools", "pipenv", "poetry", "setuptools", "uv", "wheel"})
+GENERATED = re.compile(
+    r"^\s*#.*(?:uv export|(?:pip-compile|uv pip compile|pdm export).*\bpyproject\.toml|via .*\(pyproject\.toml\))",
+    re.MULTILINE,
+)
+"""What tools write into requirements that they made of pyproject.toml."""
+CONDA = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
+NO_LIBRARIES = frozenset({"python", "pip"})
 ADVICE = (
     "The template reads [project] of pyproject.toml alone: what stands elsewhere would be in no lock and in no image. "
-    "Move it to [project] (dependencies, a version of its own) and [dependency-groups], commit, and adopt again; for "
-    "poetry, Pipenv and requirements files this does most of it: uvx migrate-to-uv"
+    "Move it to [project] (dependencies, a version of its own) and [dependency-groups], commit, and adopt again. For "
+    "poetry, Pipenv and requirements files this does most of it:\n  uvx migrate-to-uv"
 )
 
 
@@ -59,7 +67,7 @@ def refuse_elsewhere(root: Path) -> None:
     """Raise RefusedError, with all that was found, if the repository declares dependencies outside of `[project]`."""
     if found := elsewhere(root):
         listed = "".join(f"\n  {place}" for place in found)
-        raise RefusedError(f"{root.name} has dependencies that an adoption would lose:{listed}\n{ADVICE}.")
+        raise RefusedError(f"{root.name} declares what an adoption would lose:{listed}\n{ADVICE}")
 
 
 def elsewhere(root: Path) -> list[str]:
@@ -67,34 +75,52 @@ def elsewhere(root: Path) -> list[str]:
 
     A pyproject.toml that cannot be read says nothing: the adoption leaves it as it is, and reports it.
     """
+    files = Files(root)
     try:
-        content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        content = tomllib.loads(files.text("pyproject.toml") or "")
+    except ValueError:
         content = {}
     project = _table(content, "project")
     readers: list[Callable[[], Iterable[str]]] = [
         lambda: _of_tools(content),
         lambda: _dynamic(project),
         lambda: _of_workspace(content),
-        lambda: _of_setup_py(root, has_project=bool(project)),
-        lambda: _of_setup_cfg(root, has_project=bool(project)),
-        lambda: _of_requirements(root, _declared(content)),
-        lambda: _of_images(root, _declared(content)),
-        lambda: _of_other_files(root),
+        lambda: _of_setup_py(files.text("setup.py"), has_project=bool(project)),
+        lambda: _of_setup_cfg(files.text("setup.cfg") or "", has_project=bool(project)),
+        lambda: _of_requirements(files, _declared(content)),
+        lambda: _of_other_files(files, _declared(content)),
     ]
     return [place for reader in readers for place in reader()]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a repository: those that git has or would take, also where they are not on the disk."""
+
+    root: Path
+
+    def names(self) -> list[str]:
+        """All paths."""
+        return Repository.files(self.root)
+
+    def text(self, path: str) -> str | None:
+        """The text of a file, None if there is none; of other bytes than UTF-8, as much as can be read."""
+        try:
+            content = (self.root / path).read_bytes()
+        except OSError:  # it is none, or git has it alone: outside a sparse checkout
+            found = blob(self.root, f":./{path}") if path in self.names() else None
+            if found is None:
+                return None
+            content = found
+        return content.decode("utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig", errors="replace")
 
 
 def _of_tools(content: Table) -> Iterator[str]:
     tool = _table(content, "tool")
     found = [key for pattern in TOOLS for key in _filled(tool, pattern.split("."))]
     yield from (f"pyproject.toml: [tool.{key}]" for key in found)
-    for name in METADATA:
-        if (
-            "project" not in content
-            and _inner(tool, name.split("."))
-            and not any(key.startswith(name) for key in found)
-        ):
+    for name in METADATA if "project" not in content else ():
+        if _inner(tool, name.split(".")) and not any(key.startswith(name) for key in found):
             yield f"pyproject.toml: [tool.{name}], and no [project]"
 
 
@@ -117,116 +143,129 @@ def _dynamic(project: Table) -> Iterator[str]:
 
 def _of_workspace(content: Table) -> Iterator[str]:
     if "project" not in content and _inner(content, ["tool", "uv", "workspace"]):
-        yield "pyproject.toml: [tool.uv.workspace], whose members have what a [project] here would say"
+        yield "pyproject.toml: [tool.uv.workspace], and no [project]: adopt its members, each by its folder"
 
 
-def _of_setup_py(root: Path, *, has_project: bool) -> Iterator[str]:
-    path = root / "setup.py"
-    if not path.is_file():
+def _of_setup_py(text: str | None, *, has_project: bool) -> Iterator[str]:
+    if text is None:
         return
     try:
-        calls = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
+        tree = ast.parse(text)
     except (SyntaxError, ValueError):
         yield "setup.py, which cannot be read"
         return
-    given = [keyword.arg for call in calls if _called(call) == "setup" for keyword in call.keywords]
-    if found := [name or "**" for name in given if name is None or name in SETUP]:
-        yield f"setup.py: {', '.join(found)}"
+    given = [keyword.arg for call in ast.walk(tree) if isinstance(call, ast.Call) for keyword in _of_setup(call, tree)]
+    if found := [name for name in given if name in SETUP]:
+        yield f"setup.py: {', '.join(map(str, found))}"
+    elif None in given:
+        yield "setup.py: setup(**...), whose arguments only running it would tell"
     elif not has_project and given:
         yield "setup.py, and no [project] in pyproject.toml"
 
 
-def _called(call: ast.Call) -> str:
+def _of_setup(call: ast.Call, tree: ast.AST) -> list[ast.keyword]:
+    """The arguments of a call of setup, whatever it was imported as."""
+    imported = [name for one in ast.walk(tree) if isinstance(one, ast.ImportFrom) for name in one.names]
+    names = {"setup"} | {name.asname for name in imported if name.name == "setup" and name.asname}
     function = call.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return call.keywords if called in names else []
 
 
-def _of_setup_cfg(root: Path, *, has_project: bool) -> Iterator[str]:
+def _of_setup_cfg(text: str, *, has_project: bool) -> Iterator[str]:
     settings = configparser.RawConfigParser(strict=False)
     try:
-        settings.read(root / "setup.cfg", encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
+        settings.read_string(text)
+    except configparser.Error:
         yield "setup.cfg, which cannot be read"
         return
     options = settings["options"] if settings.has_section("options") else {}
-    found = [f"[options] {name}" for name in SETUP if options.get(name, "").strip()]
+    named = {name.replace("-", "_"): value for name, value in options.items()}
+    found = [f"[options] {name}" for name in SETUP if named.get(name, "").strip()]
     found += ["[options.extras_require]"] if settings.has_section("options.extras_require") else []
     if not found and not has_project and settings.has_section("metadata"):
         found = ["[metadata], and no [project] in pyproject.toml"]
     yield from (f"setup.cfg: {name}" for name in found)
 
 
-def _of_requirements(root: Path, declared: set[str]) -> Iterator[str]:
-    for path in _near(root, _is_of_requirements):
-        text = _text(path)
-        wanted = [line for line in _lines(text) if _named(line) not in declared]
-        if wanted and not GENERATED.search(text):
-            yield _shown(path.relative_to(root), [_named(line) or line for line in wanted])
+def _of_requirements(files: Files, declared: set[str]) -> Iterator[str]:
+    left = [path for path in files.names() if _is_of_requirements(path)]
+    for path in left:  # which grows by what they include
+        text = files.text(path) or ""
+        if GENERATED.search(text):
+            continue
+        left += [other for other in _included(path, text) if other not in left]
+        wanted = [line for line in _lines(text) if _name(line) not in declared]
+        if wanted:
+            yield _shown(path, [_name(line) or line for line in wanted])
 
 
-def _near(root: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
-    """The files of the repository itself and of folders in it, not deeper than two, that are of a service."""
-    found = [path for depth in ("*", "*/*", "*/*/*") for path in root.glob(depth) if is_wanted(path)]
-    return sorted(path for path in found if path.is_file() and _is_of_service(path.relative_to(root)))
+def _is_of_requirements(path: str) -> bool:
+    *folders, name = path.split("/")
+    if any(folder.startswith(".") or folder in OF_NO_SERVICE for folder in folders):
+        return False
+    is_beside_others = folders[-1:] == ["requirements"] and PurePosixPath(name).suffix in {".txt", ".in", ".pip"}
+    return is_beside_others or REQUIREMENTS.fullmatch(name) is not None
 
 
-def _is_of_service(path: Path) -> bool:
-    return not any(folder.startswith(".") or folder in OF_NO_SERVICE for folder in path.parts[:-1])
-
-
-def _is_of_requirements(path: Path) -> bool:
-    is_beside_others = path.parent.name == "requirements" and path.suffix in {".txt", ".in", ".pip"}
-    return is_beside_others or REQUIREMENTS.fullmatch(path.name) is not None
-
-
-def _shown(path: Path, wanted: list[str]) -> str:
-    return f"{path}: {', '.join(wanted[:3])}{f' and {len(wanted) - 3} more' if len(wanted) > 3 else ''}"
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig", errors="replace")
+def _included(path: str, text: str) -> list[str]:
+    named = re.findall(r"^\s*(?:-r|--requirement)[\s=]*(\S+)", text, re.MULTILINE)
+    return [posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) for name in named]
 
 
 def _lines(text: str) -> list[str]:
-    """What a requirements file asks for: neither its options nor the project itself."""
-    joined = re.sub(r"\\\n", " ", text)
-    lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines()]
+    """The requirements of a requirements file, neither its options nor the project itself, nor prose."""
+    lines = [re.sub(r"(^|\s)(#| --).*", "", line).strip() for line in re.sub(r"\\\r?\n", " ", text).splitlines()]
     lines = [re.sub(r"^(?:-e|--editable)[\s=]+", "", line) for line in lines]
-    return [line for line in lines if line and not line.startswith("-") and not re.match(r"\.(?:\[.*\])?$", line)]
+    return [line for line in lines if _name(line) is not None and not re.match(r"\.(?:\[.*\])?$", line)]
 
 
-def _named(line: str) -> str:
-    name = NAME.match(line)
-    is_place = "://" in line.partition("@")[0] or line.startswith((".", "/"))
-    return "" if is_place or not name else re.sub(r"[-_.]+", "-", name[0]).lower()
+def _name(line: str) -> str | None:
+    """The name that is asked for, "" if it is a place, and None if nothing is."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    if line.startswith((".", "/")) or re.match(r"[\w+.-]+://", line):
+        return ""
+    try:
+        return canonicalize_name(Requirement(line).name)
+    except InvalidRequirement:
+        return None
+
+
+def _shown(path: str, wanted: list[str]) -> str:
+    return f"{path}: {', '.join(wanted[:3])}{f' and {len(wanted) - 3} more' if len(wanted) > 3 else ''}"
 
 
 def _declared(content: Table) -> set[str]:
-    """The names that `[project]` and the dependency groups ask for."""
+    """The names that `[project]` and the dependency groups ask for, and the project's own."""
     project = _table(content, "project")
     groups = [*_table(project, "optional-dependencies").values(), *_table(content, "dependency-groups").values()]
-    several = [project.get("dependencies"), *groups]
+    several = [project.get("dependencies"), [project.get("name")], *groups]
     lists = [one for one in several if isinstance(one, list)]
-    return {_named(wanted) for one in lists for wanted in one if isinstance(wanted, str)} - {""}
+    return {_name(wanted) or "" for one in lists for wanted in one if isinstance(wanted, str)} - {""}
 
 
-def _of_images(root: Path, declared: set[str]) -> Iterator[str]:
-    """What an image installs by name."""
-    for path in _near(root, lambda path: re.match(r"(.+\.)?(Docker|Container)file", path.name) is not None):
-        installed = INSTALLED.findall(re.sub(r"\\\n", " ", _text(path)))
-        words = [word.strip("\"'") for arguments in installed for word in arguments.split()]
-        names = [_named(word) for word in words if "$" not in word and not word.endswith((".txt", ".whl"))]
-        if wanted := [name for name in names if name and name not in declared | INSTALLERS]:
-            yield _shown(path.relative_to(root), [f"pip install {wanted[0]}", *wanted[1:]])
-
-
-def _of_other_files(root: Path) -> Iterator[str]:
-    if name := next((name for name in ("Pipfile", "Pipfile.lock") if (root / name).is_file()), None):
+def _of_other_files(files: Files, declared: set[str]) -> Iterator[str]:
+    if name := next((name for name in ("Pipfile", "Pipfile.lock") if files.text(name) is not None), None):
         yield name
-    if (root / "pixi.toml").is_file():
+    if files.text("pixi.toml") is not None:
         yield "pixi.toml"
-    declares = re.compile(r"^(?:dependencies|requirements):", re.MULTILINE)
-    yield from (name for name in CONDA if (root / name).is_file() and declares.search(_text(root / name)))
+    for name in CONDA:
+        if wanted := [one for one in _of_conda(files.text(name) or "") if one not in declared | NO_LIBRARIES]:
+            yield _shown(name, wanted)
+
+
+def _of_conda(text: str) -> list[str]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return ["which cannot be read"]
+    found = content.get("dependencies") if isinstance(content, dict) else None
+    several = found if isinstance(found, list) else []
+    pip = [one for each in several if isinstance(each, dict) for one in each.get("pip") or []]
+    names = [re.split(r"[\s=<>!\[]", str(one), maxsplit=1)[0] for one in [*several, *pip] if isinstance(one, str)]
+    return [re.sub(r"[-_.]+", "-", name).lower() for name in names if name]
 
 
 def _table(table: Any, name: str) -> Table:

@@ -13,7 +13,7 @@ from typing import Any
 
 from twelvefold import template as templates
 from twelvefold.answers import Migrated, migrated, parsed, refuse_renamed_package
-from twelvefold.application import rules_of, spared
+from twelvefold.application import refuse_undeclared, rules_of, spared
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, time_left, without_credentials
@@ -63,7 +63,8 @@ def prepare(request: Request, repository: Repository | None = None) -> Rollup:
     questions = template.questions()
     given = parsed(request.answers, questions)
     answers = migrated(service.answers, questions, Migrations.load(rules), given)
-    refuse_renamed_package(service.answers, answers.answers, service.manifest)
+    if not service.has_own_application:  # else none was seeded, and none would be
+        refuse_renamed_package(service.answers, answers.answers, service.manifest)
     planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
@@ -106,6 +107,8 @@ def plan_for(
     service: Service, template: Template, rules: Mapping[str, Any], answers: Migrated, *, is_named: bool
 ) -> Plan:
     """Plan from the memory where that suffices, else from a render."""
+    if service.has_own_application:
+        refuse_undeclared(rules)
     files = rules_of(service, rules)
     if answers.answers == service.answers and service.stamp.get("content") == template.content():
         remembered = render_from_memory(service, files) if service.remembers_itself else None

@@ -78,6 +78,11 @@ class Service:
         if not root.is_dir():
             raise RefusedError(f"{folder} is no folder.")
         if not (root / MEMORY).is_dir():
+            if _has_memory(root):
+                raise RefusedError(
+                    f"{MEMORY}/ is in git, and not on the disk: the checkout is sparse, or it was deleted. Type in "
+                    f"{folder}: git sparse-checkout add {MEMORY}; or: git checkout -- {MEMORY}"
+                )
             raise RefusedError(
                 f"{folder} has no {MEMORY}/, so no template made it. To begin: twelvefold adopt {folder}"
             )
@@ -112,17 +117,21 @@ class Service:
 
     def applied(self) -> dict[str, bytes]:
         """Map each merged path to what the template said there the last time, as far as the manifest vouches for it."""
-        return {
-            path: copy.content
-            for path, entry in self.manifest.items()
-            if entry.owner == "merged" and (copy := self.file(str(APPLIED / path))) and copy.sha256 == entry.sha256
-        }
+        merged = {path: entry for path, entry in self.manifest.items() if entry.owner == "merged"}
+        copies = {path: self.file(str(APPLIED / path)) for path in merged}
+        found = {path: _vouched(copy, merged[path].sha256) for path, copy in copies.items() if copy}
+        return {path: content for path, content in found.items() if content is not None}
 
-    def damaged(self) -> list[str]:
-        """The merged paths whose last-applied copy is missing, or is not what the manifest says was applied."""
+    def damaged(self, applied: Mapping[str, bytes]) -> list[str]:
+        """The merged paths that are not in `applied`, though the manifest says that they were applied once."""
         merged = [path for path, entry in self.manifest.items() if entry.owner == "merged" and entry.sha256]
-        applied = self.applied()
         return [path for path in merged if path not in applied]
+
+
+def _vouched(copy: File, sha256: str) -> bytes | None:
+    """The copy's bytes if they hash so, with the line ends that git has, which may check out others."""
+    contents = (copy.content, copy.content.replace(b"\r\n", b"\n"))
+    return next((content for content in contents if File(content).sha256 == sha256), None)
 
 
 def seal(answers: Mapping[str, object], manifest: Mapping[str, object], application: str) -> str:
@@ -155,6 +164,10 @@ def reseal(root: Path, manifest: Mapping[str, object], stamp: Mapping[str, objec
     for name, content in ((MANIFEST, manifest), (TEMPLATE, stamp)):
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (root / name).write_text(text, encoding="utf-8", newline="")
+
+
+def _has_memory(root: Path) -> bool:
+    return bool(Repository.found(root) and git(root, "ls-files", "--", str(MEMORY)))
 
 
 def read_file(root: Path, path: str) -> File | None:
@@ -266,6 +279,10 @@ def refuse_outside(path: str) -> None:
         raise RefusedError(f"{path!r} is no path in a service. Restore it: git checkout -- {MEMORY}")
 
 
+class NoRepositoryError(RefusedError):
+    """The service is in no git repository."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """The git repository around a service, which may be below its top."""
@@ -280,7 +297,9 @@ class Repository:
         try:
             answer = git(service, "rev-parse", "--show-prefix", "--path-format=absolute", "--git-path", "twelvefold")
         except GitError as error:
-            raise RefusedError(
+            if "not a git repository" not in error.message:
+                raise RefusedError(f"git does not say what is in {service}. {error.message}") from error
+            raise NoRepositoryError(
                 f"{service} is in no git repository, without which an update could not be undone. Run there: "
                 "git init && git add -A && git commit -m Begin"
             ) from error
@@ -293,8 +312,17 @@ class Repository:
         """The same, or None if there is no repository; `Service.open` reports what else is missing better."""
         try:
             return cls.around(service.resolve())
-        except RefusedError:
+        except NoRepositoryError:
             return None
+
+    @staticmethod
+    def files(folder: Path) -> list[str]:
+        """The files below a folder that git has or would take; all but hidden ones if it is in no repository."""
+        if Repository.found(folder):
+            options = ("-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+            return [path for path in git(folder, "ls-files", *options).split("\0") if path]
+        found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
+        return [path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)]
 
     def changes(self) -> list[str]:
         """What git calls changed, or not known to it, below the service."""
@@ -317,14 +345,6 @@ class Repository:
             raise RefusedError(
                 f"There are changes that are not committed ({changes[0]}{more}). Commit or stash them: git stash -u"
             )
-
-    def unknown(self, paths: Iterable[str]) -> list[str]:
-        """Those of `paths` that git does not have, so that nobody could get them back."""
-        wanted = sorted(paths)
-        if not wanted:
-            return []
-        tracked = self.tags(wanted)
-        return [path for path in wanted if path not in tracked]
 
     def tags(self, paths: Iterable[str]) -> dict[str, str]:
         """What `git ls-files -v` says of those of `paths` that git has, a letter each."""

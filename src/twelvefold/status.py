@@ -152,7 +152,7 @@ def drift_in_merged(service: Service, rules: Mapping[str, FileRule]) -> list[Dri
     entries = {path: entry for path, entry in service.manifest.items() if entry.owner == "merged" and path in rules}
     applied = service.applied()
     known = {path: entry for path, entry in entries.items() if path in applied and not entry.is_unmerged}
-    damaged = service.damaged()
+    damaged = service.damaged(applied)
     found = [
         Drift(path, f"cannot be merged: {damage(service.root, path, entry.sha256)}" if path in damaged else UNMERGED)
         for path, entry in entries.items()

@@ -65,7 +65,8 @@ class FileRule:
     def merge(self, base: bytes | None, template: bytes, service: bytes | None) -> MergedFile:
         """Merge the file's three contents; None is a file that is not there."""
         if self.left_out:
-            base, template = (None if base is None else self.reduced(base)), self.reduced(template)
+            same, template = base == template, self.reduced(template)
+            base = template if same else base and self.reduced(base)
         if service is None:
             return MergedFile(template, [] if base is None else [Decision(Outcome.RETURNED, self.path)])
         if service in (base, template):

@@ -36,6 +36,11 @@ class Configured(Strategy):
 
             unknown = marshmallow.INCLUDE
 
+    def applied(self, copy: bytes | None) -> bytes | None:
+        """What was applied the last time, by its copy; None if the manifest knows of nothing."""
+        known = latch.current().applied
+        return copy if known is None or self.config.get("path") in known else None
+
     def merged(self, base: bytes | None, service: bytes | None) -> MergedFile:
         """Merge the file, once a run."""
         rule = FileRule.load(self.config)
@@ -53,7 +58,7 @@ class Merged(Configured):
 
     def apply(self) -> BinaryIO:
         """Return what the file should say, and record what was decided against somebody's edit."""
-        base = content_of(latch.current().service / APPLIED / str(self.config.get("path")))
+        base = self.applied(content_of(latch.current().service / APPLIED / str(self.config.get("path"))))
         return io.BytesIO(self.merged(base, read(self.target_contents)).content)
 
 
@@ -62,14 +67,15 @@ class Applied(Configured):
 
     def apply(self) -> BinaryIO:
         """Return the new copy, after the file is on disk; the old one, or none, where it could not be merged."""
-        base = read(self.target_contents)
+        copy = read(self.target_contents)
+        base = self.applied(copy)
         file = latch.current().service / str(self.config.get("path"))
         service = content_of(file)
         merged = self.merged(base, service)
         if not merged.is_merged:
             # scaraplate has written the manifest by now: it comes to a folder's files before it comes to its folders.
             hold_back(latch.current().service, {str(self.config.get("path")): File(base).sha256 if base else ""})
-            return io.BytesIO(base or b"")
+            return io.BytesIO(copy or b"")
         if merged.content != service:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(merged.content)
