@@ -188,9 +188,9 @@ def test_dependencies_that_would_be_lost_are_said_and_nothing_is_done(
     before = tree(service)
     done = twelvefold("adopt", service, "--template", history.repository, "--no-lock", *arguments)
     assert (done.exit_code, tree(service)) == (2, before)
-    assert done.output.startswith("Error: billing has dependencies that an adoption would lose:\n")
+    assert done.output.startswith("Error: billing declares what an adoption would lose:\n")
     assert '\n  pyproject.toml: [project] dynamic = ["version"]\n  requirements.txt: flask\n' in done.output
-    assert "uvx migrate-to-uv" in done.output
+    assert done.output.endswith("\n  uvx migrate-to-uv\n")
 
 
 def test_a_package_beside_src_is_noted(history: History, tmp_path: Path) -> None:

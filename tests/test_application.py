@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,10 @@ def test_plain_scaraplate_does_not_bring_it(history: History, grown: Path) -> No
         "api.Dockerfile",
         "backend/compose.prod.yaml",
         "not yet committed.py",
+        "web/app.tsx",
+        "bin/serve",
+        "notebooks/model.ipynb",
+        "commands.sh",
     ],
 )
 def test_an_application_is_seen(path: str, tmp_path: Path) -> None:
@@ -208,6 +213,7 @@ def test_no_application_is_seen_where_there_is_none(tmp_path: Path) -> None:
         ".github/workflows/compose.yml",
         ".devcontainer/Dockerfile",
         "test_it.py",
+        "commitlint.config.js",
         "it_test.py",
         "README.md",
         "pyproject.toml",
@@ -239,6 +245,66 @@ def test_a_declaration_that_is_none_is_refused(declared: object, said: str | Non
         return
     with pytest.raises(RefusedError, match=said):
         Application.load({"application": declared})
+
+
+def test_a_submodule_and_a_link_are_seen(tmp_path: Path) -> None:
+    write(tmp_path / "other", "app.py", "")
+    commit(tmp_path / "other", "Begin")
+    (tmp_path / "main").mkdir()
+    git(tmp_path / "main", "init", "--quiet")
+    (tmp_path / "main/linked").symlink_to("../other")
+    git(
+        tmp_path / "main",
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "--quiet",
+        str(tmp_path / "other"),
+        "sub",
+    )
+    assert found_in(tmp_path / "main") == ["linked", "sub"]
+
+
+def test_a_template_that_does_not_say_what_its_application_is_is_refused(history: History, grown: Path) -> None:
+    """Such as an older release, which is the newest one today: it would be put over the one that is there."""
+    older = History(history.repository, rules={}, files=dict(history.files))
+    older.release("0.0.1")
+    subprocess.run(["sed", "-i", "/^application/d", "scaraplate.yaml"], cwd=history.repository, check=True)
+    commit(history.repository, "Say nothing of it")
+    before = tree(grown)
+    options = ("--template", history.repository, "--ref", "main", "--no-lock")
+    done = twelvefold("adopt", grown, *options, "--no-input", "--yes")
+    said = "There is an application already, and this version of the template does not say what belongs to its own"
+    assert (done.exit_code, said in done.output, tree(grown)) == (2, True, before)
+    adopt(history, grown, "--ref", "0.1.0")
+    before = tree(grown)
+    done = twelvefold("rollup", grown, *options, "--allow-downgrade")
+    assert (done.exit_code, said in done.output, tree(grown)) == (2, True, before)
+    assert twelvefold("status", grown, "--template", history.repository).exit_code in {0, 1}
+
+
+def test_the_guess_of_the_package_may_be_corrected(history: History, grown: Path) -> None:
+    adopt(history, grown)
+    rolled_up(history, grown, "0.1.0", "--answer", "package_name=app", "--commit")
+    assert not (grown / "src").exists()
+
+
+@pytest.mark.parametrize("is_repository", [True, False])
+def test_plain_scaraplate_refuses_where_git_does_not_answer(
+    is_repository: bool, history: History, grown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_repository:
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+        monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
+        monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(history.repository))
+    else:
+        shutil.rmtree(grown / ".git")
+    before = tree(grown)
+    done = plain(history, grown)
+    said = "git does not say what is in" if is_repository else "an application of its own (app.py)"
+    assert (done.exit_code, said in done.output, tree(grown)) == (2, True, before), done.output
 
 
 def test_keys_that_cannot_be_left_out_are_refused(history: History, grown: Path) -> None:

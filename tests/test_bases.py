@@ -28,7 +28,7 @@ def test_the_newest_commit_with_the_very_bytes_is_named(content: bytes, tmp_path
         wanted = write(tmp_path, content, message)
     named = git(tmp_path, "rev-parse", "HEAD")[:12]
     write(tmp_path, content + b"!", "Damaged")
-    assert damage(tmp_path, "a.txt", wanted).endswith(f"Restore it and commit: git checkout {named} -- {COPY}")
+    assert damage(tmp_path, "a.txt", wanted).endswith(f"restore it and commit: git checkout {named} -- {COPY}")
 
 
 def test_a_copy_that_is_missing_is_said_to_be(tmp_path: Path) -> None:
@@ -52,5 +52,5 @@ def test_the_history_of_both_sides_of_a_merge_is_searched(tmp_path: Path) -> Non
 def test_where_no_commit_has_it_there_is_a_way_on(is_repository: bool, tmp_path: Path) -> None:
     write(tmp_path, b"other", "Begin" if is_repository else "")
     said = damage(tmp_path, "a.txt", File(b"a").sha256)
-    assert said.startswith(f"{COPY} is not what the last update wrote")
+    assert said.startswith(f"{COPY} does not hash as .twelvefold/manifest.json says")
     assert "take the entry of a.txt out of .twelvefold/manifest.json" in said

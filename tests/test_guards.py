@@ -52,7 +52,9 @@ def test_a_copy_that_the_manifest_does_not_know_is_refused_unless_an_update_was_
     commit(service, "Committed")
     write(service, copy=now[0], manifest=now[1])
     if is_refused:
-        with pytest.raises(RefusedError, match=rf"a\.txt cannot be merged: {COPY} is not what the last update wrote"):
+        with pytest.raises(
+            RefusedError, match=rf"a\.txt cannot be merged: {COPY} does not hash as .twelvefold/manifest.json says"
+        ):
             refuse_what_would_be_lost(service, rendered)
     else:
         refuse_what_would_be_lost(service, rendered)
@@ -61,7 +63,7 @@ def test_a_copy_that_the_manifest_does_not_know_is_refused_unless_an_update_was_
 def test_without_a_repository_a_copy_that_fits_is_needed(tmp_path: Path) -> None:
     rendered = write(tmp_path / "rendered", copy="2", manifest="2")
     refuse_what_would_be_lost(write(tmp_path / "service", copy="1", manifest="1"), rendered)
-    with pytest.raises(RefusedError, match="No commit here has it"):
+    with pytest.raises(RefusedError, match="No commit here has the right one"):
         refuse_what_would_be_lost(write(tmp_path / "service", copy="1", manifest="2"), rendered)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -98,12 +99,58 @@ def test_below_the_top_of_a_repository_and_in_a_worktree(repository: Path, tmp_p
     assert hidden_by(Repository.around(repository), ["f g/h", "f g/new"]) == {}
 
 
-def test_the_command_names_what_it_needs_to(repository: Path) -> None:
-    git(repository, "update-index", "--skip-worktree", "--", *FILES)
+def test_the_command_names_what_it_needs_to(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(21):
+        (repository / f"{number}").touch()
+    commit(repository, "Many")
+    names = [str(number) for number in range(21)]
+    git(repository, "update-index", "--skip-worktree", "--", *FILES, *names)
     here = Repository.around(repository)
-    with pytest.raises(RefusedError, match=r"git update-index --no-skip-worktree -- 'f g/h'$"):
+    command = rf"git -C {repository} update-index --no-skip-worktree -- 'f g/h'$"
+    with pytest.raises(RefusedError, match=command):
         refuse_hidden(here, ["f g/h"])
-    with pytest.raises(
-        RefusedError, match=r"and 4 more\..* git ls-files -z \| git update-index --no-skip-worktree -z --stdin$"
-    ):
+    monkeypatch.chdir(repository)
+    with pytest.raises(RefusedError, match=r"\n  git update-index --no-skip-worktree -- 'f g/h'$"):
+        refuse_hidden(here, ["f g/h"])
+    with pytest.raises(RefusedError, match=r"and 4 more\..*\n  git update-index --no-skip-worktree -- '-j/\*' a b/c "):
         refuse_hidden(here, FILES)
+    with pytest.raises(RefusedError, match=r"\n  git ls-files -z \| git update-index --no-skip-worktree -z --stdin$"):
+        refuse_hidden(here, names)
+
+
+@pytest.mark.parametrize("patterns", [("--cone", "b/d"), ("--no-cone", "/a", "/b/d/")])
+@pytest.mark.parametrize("inside", ["", "b"])
+def test_a_sparse_checkout_is_widened_by_what_is_written_and_no_more(
+    patterns: tuple[str, ...], inside: str, repository: Path
+) -> None:
+    git(repository, "status")
+    git(repository, "sparse-checkout", "set", *patterns)
+    (repository / inside).mkdir(exist_ok=True)
+    here = Repository.around(repository / inside)
+    wanted = ["x/new", "y/z/new"]
+    with pytest.raises(RefusedError) as refusal:
+        refuse_hidden(here, wanted)
+    command = refusal.value.message.rpartition("\n  ")[2]
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - what a person types
+    refuse_hidden(here, wanted)
+    assert set(hidden_by(here, ["other/new"]).values()) == {SPARSE}
+    assert not (repository / "f g").exists()
+
+
+def test_looking_runs_nothing_of_the_user_s_and_leaves_nothing(repository: Path) -> None:
+    """Neither hooks nor filters, whatever the settings and attributes say."""
+    ran = repository.parent / "ran"
+    (repository / ".git/hooks").mkdir(exist_ok=True)
+    for name in ("post-index-change", "post-checkout"):
+        (repository / ".git/hooks" / name).write_text(f"#!/bin/sh\ntouch {ran}\n")
+        (repository / ".git/hooks" / name).chmod(0o755)
+    git(repository, "status")
+    git(repository, "sparse-checkout", "set", "b/d")
+    (repository / ".git/info/attributes").write_text("* filter=f\n")
+    for setting in (("filter.f.smudge", "false"), ("filter.f.required", "true"), ("core.splitIndex", "true")):
+        git(repository, "config", *setting)
+    ran.unlink(missing_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in repository.rglob("*") if path.is_file()}
+    assert set(hidden_by(Repository.around(repository), ["x/new", "b/d/new"])) == {"x/new"}
+    assert {path: path.stat().st_mtime_ns for path in repository.rglob("*") if path.is_file()} == before
+    assert not ran.exists()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import commit, git
 from histories import write
 from twelvefold.errors import RefusedError
 from twelvefold.requirements import elsewhere, refuse_elsewhere
@@ -63,14 +64,17 @@ ELSEWHERE: dict[str, tuple[dict[str, str], str]] = {
     ),
     "a workspace": (
         {"pyproject.toml": '[tool.uv.workspace]\nmembers = ["packages/*"]\n'},
-        "pyproject.toml: [tool.uv.workspace], whose members have what a [project] here would say",
+        "pyproject.toml: [tool.uv.workspace], and no [project]: adopt its members, each by its folder",
     ),
     "setup.py": ({"setup.py": SETUP.format('name="pay", install_requires=["flask"]')}, "setup.py: install_requires"),
     "setup.py beside [project]": (
         {"pyproject.toml": PROJECT, "setup.py": SETUP.format('extras_require={"x": ["flask"]}')},
         "setup.py: extras_require",
     ),
-    "setup.py, computed": ({"setup.py": SETUP.format("**read()")}, "setup.py: **"),
+    "setup.py, computed": (
+        {"setup.py": SETUP.format("**read()")},
+        "setup.py: setup(**...), whose arguments only running it would tell",
+    ),
     "setup.py without requirements": ({"setup.py": SETUP.format('name="pay"')}, "setup.py, and no [project] in"),
     "setup.py of Python 2": ({"setup.py": 'print "pay"\n'}, "setup.py, which cannot be read"),
     "setup.cfg": ({"setup.cfg": "[options]\ninstall_requires =\n  flask\n"}, "setup.cfg: [options] install_requires"),
@@ -101,13 +105,28 @@ ELSEWHERE: dict[str, tuple[dict[str, str], str]] = {
     "a wheel beside": ({"pyproject.toml": PROJECT, "requirements.txt": "./vendor/ours.whl\n"}, "./vendor/ours.whl"),
     "Pipfile": ({"Pipfile": '[packages]\nflask = "*"\n'}, "Pipfile"),
     "Pipfile.lock": ({"Pipfile.lock": "{}"}, "Pipfile.lock"),
-    "conda": ({"environment.yml": "name: pay\ndependencies:\n  - flask\n"}, "environment.yml"),
-    "an image": (
-        {
-            "pyproject.toml": PROJECT,
-            "Dockerfile": "FROM python\nRUN pip install --no-cache-dir \\\n  flask 'redis>=5' && pip install yarl\n",
-        },
-        "Dockerfile: pip install redis, yarl",
+    "conda": ({"environment.yml": "name: pay\ndependencies:\n  - flask\n"}, "environment.yml: flask"),
+    "an included file": (
+        {"pyproject.toml": PROJECT, "requirements.txt": "-r deps/common.in\n", "deps/common.in": "flask\nyarl\n"},
+        "deps/common.in: yarl",
+    ),
+    "an included file of any name": (
+        {"pyproject.toml": PROJECT, "a/requirements.txt": "--requirement=../base\n", "base": "yarl\n"},
+        "base: yarl",
+    ),
+    "requirements far below": ({"a/b/c/d/requirements.txt": "flask\n"}, "a/b/c/d/requirements.txt: flask"),
+    "options with hyphens": (
+        {"pyproject.toml": PROJECT, "setup.cfg": "[options]\ninstall-requires = flask\n"},
+        "setup.cfg: [options] install_requires",
+    ),
+    "setup by another name": (
+        {"setup.py": "from distutils.core import setup as s\ns(install_requires=['flask'])\n"},
+        "setup.py: install_requires",
+    ),
+    "Windows' line ends": ({"requirements.txt": "flask \\\r\n  ==3\r\nyarl\r\n"}, "requirements.txt: flask, yarl"),
+    "conda's pip": (
+        {"environment.yml": "dependencies:\n  - python=3.11\n  - pip\n  - pip:\n      - Flask>=3\n"},
+        "environment.yml: flask",
     ),
 }
 IN_PROJECT: dict[str, dict[str, str]] = {
@@ -137,9 +156,22 @@ IN_PROJECT: dict[str, dict[str, str]] = {
     },
     "requirements of the docs": {"pyproject.toml": PROJECT, "docs/requirements.txt": "sphinx\n"},
     "an empty requirements.txt": {"requirements.txt": "\n# none\n"},
-    "an image of the lock": {
+    "an image": {"Dockerfile": "RUN pip install gunicorn\n"},
+    "requirements of a bare pip-compile": {
         "pyproject.toml": PROJECT,
-        "Dockerfile": "RUN pip install --upgrade pip uv && pip install . && uv sync\n",
+        "requirements.txt": "#\n#    pip-compile\n#\nanyio==4\n    # via pay (pyproject.toml)\n",
+    },
+    "the project itself": {"pyproject.toml": PROJECT, "requirements-dev.txt": "Pay[dev]\n"},
+    "prose": {"pyproject.toml": PROJECT, "requirements/README.txt": "How to install this, in short:\nask somebody.\n"},
+    "requirements of tools": {"pyproject.toml": PROJECT, "tools/requirements.txt": "yarl\n"},
+    "conda without libraries": {"environment.yml": "dependencies:\n  - python=3.11\n  - pip\n"},
+    "conda with those of [project]": {
+        "pyproject.toml": PROJECT,
+        "environment.yml": "dependencies: [flask=3, foo_bar]\n",
+    },
+    "an include that leads nowhere": {
+        "pyproject.toml": PROJECT,
+        "requirements.txt": "-r ../../../etc/passwd\n-r no.txt\n",
     },
     "a pyproject.toml that is none": {"pyproject.toml": "[project\n"},
     "no tables where tables are": {"pyproject.toml": 'tool = 1\nproject = ["x"]\n'},
@@ -157,7 +189,7 @@ def test_what_stands_elsewhere_is_found(files: dict[str, str], said: str, tmp_pa
     found = elsewhere(repository(tmp_path, files))
     assert len(found) == 1
     assert said in found[0]
-    with pytest.raises(RefusedError, match="dependencies that an adoption would lose") as refusal:
+    with pytest.raises(RefusedError, match="declares what an adoption would lose") as refusal:
         refuse_elsewhere(tmp_path)
     assert refusal.value.exit_code == 2
     assert f"\n  {found[0]}\n" in refusal.value.message
@@ -173,6 +205,28 @@ def test_all_places_are_said_at_once(tmp_path: Path) -> None:
     names = ("setup.py beside [project]", "setup.cfg's extras", "requirements beside [project]", "Pipfile", poetry)
     files = {path: text for name in names for path, text in ELSEWHERE[name][0].items()}
     assert len(elsewhere(repository(tmp_path, files))) == len(names)
+
+
+def test_what_git_ignores_is_not_looked_at(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    repository(
+        tmp_path, {".gitignore": "build/\nvenv/\n", "build/requirements.txt": "x\n", "venv/requirements.txt": "x\n"}
+    )
+    assert elsewhere(tmp_path) == []
+
+
+def test_what_git_has_and_the_disk_has_not_is_looked_at(tmp_path: Path) -> None:
+    commit(repository(tmp_path, {"deep/requirements.txt": "flask\n", "app/app.py": ""}), "Begin")
+    git(tmp_path, "sparse-checkout", "set", "app")
+    assert not (tmp_path / "deep").exists()
+    assert elsewhere(tmp_path) == ["deep/requirements.txt: flask"]
+
+
+def test_other_bytes_than_utf_8_are_read_as_far_as_can_be(tmp_path: Path) -> None:
+    (tmp_path / "setup.cfg").write_bytes(b"[flake8]\n# caf\xe9\nmax-line-length = 100\n")
+    assert elsewhere(tmp_path) == []
+    (tmp_path / "requirements.txt").write_bytes("flask\n".encode("utf-16"))
+    assert elsewhere(tmp_path) == ["requirements.txt: flask"]
 
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9]|[-_.](?=[a-z0-9])){0,8}", fullmatch=True)

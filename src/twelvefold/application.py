@@ -72,8 +72,9 @@ def refuse_undeclared(rules: Mapping[str, Any]) -> None:
     """Raise RefusedError if the template does not say what its application is, so that none of it could be left out."""
     if "application" not in rules:
         raise RefusedError(
-            "There is an application already, and this version of the template does not say what belongs to its own, so "
-            "that it would be put beside it or over it. Name a version that does (application: in scaraplate.yaml): --ref"
+            "There is an application already, and this version of the template does not say what belongs to its own, "
+            "so that it would be put beside it or over it. Name a version that does (application: in scaraplate.yaml): "
+            "--ref"
         )
 
 

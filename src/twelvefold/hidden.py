@@ -105,9 +105,11 @@ def _shown_again(repository: Repository, reason: str, paths: Sequence[str]) -> s
     if reason == SPARSE:
         top = Path(str(repository.service).removesuffix(f"/{repository.prefix}".rstrip("/")))
         places = [f"{repository.prefix}{path}" for path in paths]
-        folders = {posixpath.dirname(place) for place in places} - {""}
-        is_cone = _is_set(repository, "core.sparseCheckoutCone")
-        return f"{_git(top)} sparse-checkout add {shlex.join(sorted(folders if is_cone else {f'/{one}' for one in places}))}"
+        if _is_set(repository, "core.sparseCheckoutCone"):
+            places = sorted({posixpath.dirname(place) for place in places} - {""})
+        else:
+            places = [f"/{place}" for place in places]
+        return f"{_git(top)} sparse-checkout add {shlex.join(places)}"
     if len(paths) > TYPED:
         return f"{here} ls-files -z | {here} update-index --no-{reason} -z --stdin"
     return f"{here} update-index --no-{reason} -- {shlex.join(paths)}"

@@ -210,7 +210,8 @@ def _is_of_requirements(path: str) -> bool:
 
 def _included(path: str, text: str) -> list[str]:
     named = re.findall(r"^\s*(?:-r|--requirement)[\s=]*(\S+)", text, re.MULTILINE)
-    return [posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) for name in named]
+    places = [posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) for name in named]
+    return [place for place in places if not place.startswith(("/", ".."))]
 
 
 def _lines(text: str) -> list[str]:

@@ -26,7 +26,7 @@ def newer(history: History) -> History:
 
 
 def type_what_is_said(said: str, service: Path) -> None:
-    command = re.search(r"run this again: (git .*)$", said, re.MULTILINE)
+    command = re.search(r"start the rollup again:\n  (git .*)$", said, re.MULTILINE)
     assert command, said
     subprocess.run(command[1], shell=True, cwd=service, check=True)  # noqa: S602 - what a person types
 

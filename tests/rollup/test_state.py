@@ -227,7 +227,7 @@ def test_a_file_whose_last_applied_copy_is_not_one_is_left(
         }
     assert (service / "owned/core.py").read_text() == history_s(history, newest, "owned/core.py")
     assert json.loads((service / ".twelvefold/template.json").read_text())["version"] == newest
-    way = re.search(r"Restore it and commit: (git checkout \S+ -- \S+)", said)
+    way = re.search(r"restore it and commit: (git checkout \S+ -- \S+)", said)
     assert way, said
     subprocess.run(shlex.split(way[1]), cwd=service, check=True, capture_output=True)
     rolled_up(history, service, newest)
@@ -265,12 +265,53 @@ def test_check_status_and_plain_scaraplate_know_of_a_damaged_copy(history: Histo
     commit(service, "Damaged")
     before = tree(service)
     said = rolled_up(history, service, "0.1.0", "--check", exit_code=2)
-    assert f"pyproject.toml: left as it is: {COPY} is not what the last update wrote" in said
+    assert f"pyproject.toml: left as it is: {COPY} does not hash as .twelvefold/manifest.json says" in said
     done = twelvefold("status", service, "--template", history.repository)
-    assert (done.exit_code, f"pyproject.toml cannot be merged: {COPY} is not what" in done.output) == (1, True)
+    assert (done.exit_code, f"pyproject.toml cannot be merged: {COPY} does not hash" in done.output) == (1, True)
     done = plain(history, service)
-    assert (done.exit_code, f"pyproject.toml cannot be merged: {COPY} is not what" in done.output) == (2, True)
+    assert (done.exit_code, f"pyproject.toml cannot be merged: {COPY} does not hash" in done.output) == (2, True)
     assert tree(service) == before
+
+
+def test_a_copy_that_was_given_up_is_no_base_of_plain_scaraplate_s_either(history: History, service: Path) -> None:
+    """Else what the team has, and the damaged copy too, would be taken for dropped by the template."""
+    edit(service, "pyproject.toml", '"click",', '"click",\n  "ours",')
+    edit(service, COPY, '"click",', '"click",\n  "ours",')
+    manifest = json.loads((service / ".twelvefold/manifest.json").read_text())
+    for entry in (None, {**manifest["pyproject.toml"], "sha256": ""}):
+        others = {path: one for path, one in manifest.items() if path != "pyproject.toml"}
+        given_up = others if entry is None else {**others, "pyproject.toml": entry}
+        write(service, ".twelvefold/manifest.json", json.dumps(given_up))
+        commit(service, "Given up")
+        assert plain(history, service).exit_code == 0
+        assert '"ours",' in (service / "pyproject.toml").read_text()
+        git(service, "reset", "--quiet", "--hard")
+
+
+@pytest.mark.parametrize("attributes", [None, "* text=auto eol=crlf\n"])
+def test_line_ends_that_git_checks_out_damage_no_copy(
+    attributes: str | None, history: History, service: Path, tmp_path: Path
+) -> None:
+    if attributes:
+        write(service, ".gitattributes", attributes)
+        commit(service, "Attributes")
+    clone = tmp_path / "clone" / service.name
+    setting = () if attributes else ("-c", "core.autocrlf=true")
+    git(tmp_path, "clone", "--quiet", *setting, str(service), str(clone))
+    assert b"\r\n" in (clone / COPY).read_bytes()
+    pyproject = history.files["pyproject.toml"]
+    history.release("0.2.0", {"pyproject.toml": pyproject.replace('"click",', '"anyio",\n  "click",')})
+    done = twelvefold("rollup", clone, "--template", history.repository, "--no-lock")
+    assert "left as it is" not in done.output
+    assert b'"anyio",\r\n' in (clone / "pyproject.toml").read_bytes()
+
+
+def test_a_memory_that_is_in_git_alone_is_not_taken_for_none(history: History, service: Path) -> None:
+    git(service, "status")
+    git(service, "sparse-checkout", "set", "seeds")
+    assert not (service / ".twelvefold").exists()
+    done = twelvefold("rollup", service, "--template", history.repository)
+    assert (done.exit_code, "git sparse-checkout add .twelvefold" in done.output) == (2, True), done.output
 
 
 def test_what_was_left_by_one_update_is_merged_by_the_next_from_where_it_was(history: History, service: Path) -> None:
