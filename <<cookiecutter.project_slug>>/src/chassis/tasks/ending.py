@@ -93,6 +93,8 @@ class Endings:
     def _remember(self, attempt: Attempt) -> None:
         while len(self._untold) >= MOST_UNTOLD:
             del self._untold[next(iter(self._untold))]
+        if not attempt.unrecorded:
+            attempt.result = None
         self._untold[attempt.order.id, attempt.order.attempt] = attempt
 
     @property
