@@ -33,7 +33,6 @@ class Endings:
         self._records = opened.records_if_kept
         self._lease_seconds = opened.settings.tasks_lease_seconds
         self._untold: dict[tuple[str, int], Attempt] = {}
-        self._left: set[asyncio.Task[None]] = set()
 
     async def end(self, delivery: Delivery, attempt: Attempt) -> None:
         """Record `attempt`, which is over, count it, and tell the queue."""
@@ -61,33 +60,34 @@ class Endings:
     async def note(self, what: Callable[[], Awaitable[None]], order: Order) -> None:
         """Note something of a task whose message is of no more use, if the store takes it."""
         until = time.monotonic() + RECORD_SECONDS
-        if why := await self._limited(partial(insisting, what, RECORD_SECONDS), until):
+        if why := await _limited(partial(insisting, what, RECORD_SECONDS), until):
             log.error("where task %s stands was not recorded: %s", order.task, why, extra={"task_id": order.id})
 
     async def tell_queue(self, delivery: Delivery, attempt: Attempt) -> None:
         """Bury the message of what failed for good, acknowledge that of all else."""
         unburied = ""
         if attempt.has_failed:
-            unburied = await self._limited(partial(delivery.bury, attempt.reason), self._queue_until)
+            unburied = await _limited(partial(delivery.bury, attempt.reason), self._queue_until)
             if not unburied:
                 return
         # Without its dead letter it cannot be replayed. But given back it would fail again, for ever.
-        why = await self._limited(delivery.ack, self._queue_until)
+        why = await _limited(delivery.ack, self._queue_until)
         if why:
             self._remember(attempt)
-        with cannot_raise("what became of a message was not logged"):
-            _tell(attempt, why, unburied)
+        if why or unburied:
+            with cannot_raise("what became of a message was not logged"):
+                _tell(attempt, why, unburied)
 
     async def _record(self, attempt: Attempt) -> None:
         if self._records:
             until = time.monotonic() + RECORD_SECONDS
-            attempt.unrecorded = await self._limited(partial(_noted, self._records, attempt, RECORD_SECONDS), until)
+            attempt.unrecorded = await _limited(partial(_noted, self._records, attempt, RECORD_SECONDS), until)
             await self._free_key(attempt.order, until)
 
     async def _free_key(self, order: Order, until: float) -> None:
         if self._records and order.key:
             free = partial(self._records.free_key, order)
-            if why := await self._limited(partial(insisting, free, until - time.monotonic()), until):
+            if why := await _limited(partial(insisting, free, until - time.monotonic()), until):
                 log.error("the key of task %s is not free: %s", order.task, why, extra={"task_id": order.id})
 
     def _remember(self, attempt: Attempt) -> None:
@@ -102,35 +102,34 @@ class Endings:
         # After that others have the message, if the queue cannot be reached.
         return time.monotonic() + self._lease_seconds
 
-    async def _limited(self, work: Callable[[], Any], until: float) -> str:
-        """Wait until then for `work`. Returns "" or, if it is not done, why."""
-        # Not asyncio.timeout: who is cancelled by it may take that for something else, and go on.
-        task = asyncio.create_task(_awaited(work))
-        self._left.add(task)
-        task.add_done_callback(self._left.discard)
-        await asyncio.wait([task], timeout=max(0.0, until - time.monotonic()))
-        if not task.done():
-            task.cancel()
-            task.add_done_callback(_raised)
-            return "no answer came in time"
-        error = _raised(task)
-        return words_of(error) if error else ""
+
+async def _limited(work: Callable[[], Any], until: float) -> str:
+    """Do `work` until then, at most. Returns "" or, if it is not done, why."""
+    # Who is cancelled by it may take that for something else: what is repeated has an end of its own.
+    limit = asyncio.timeout(until - time.monotonic())
+    try:
+        async with limit:
+            await work()
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        return words_of(error)  # by the server's library, that is
+    except Exception as error:
+        return "no answer came in time" if limit.expired() else words_of(error)
+    return ""
 
 
-async def _awaited(work: Callable[[], Any]) -> None:
-    await work()
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _tell(attempt: Attempt, untold: str, unburied: str) -> None:
     name, fields = attempt.order.task, attempt.fields
     if untold:
         log.error("task %s has ended and may come again: the queue cannot be told: %s", name, untold, extra=fields)
-    elif unburied:
+    else:
         log.error("task %s has failed and cannot be replayed: it is not buried: %s", name, unburied, extra=fields)
-
-
-def _raised(task: asyncio.Task[None]) -> BaseException | None:
-    return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
 async def _noted(records: Records, attempt: Attempt, seconds: float) -> None:

@@ -18,6 +18,8 @@ SPARE_SECONDS = 3600.0
 """How much longer than the result the record of a task that has not ended is kept; workers renew it in time."""
 SENDING_SECONDS = 10.0
 """How long a key is taken by somebody who was killed while sending."""
+LONGEST_READABLE = 400
+"""A record of so many bytes can always be read; what cannot has 200 brackets within each other, or 4,300 digits."""
 TRIES = 20
 MOST_DEATHS = 20
 
@@ -118,9 +120,9 @@ class Records:
 
         Raises ValueError for a result that cannot be kept.
         """
-        info = _with(_queued(order), status=Status.DONE, started_at=started_at, ended_at=_now(), error=error)
-        packed = _packed(_with(info, result=result))
-        if result is not None:
+        ended: dict[str, Any] = {"ended_at": _now(), "result": result, "error": error}
+        packed = _packed(_with(_queued(order), status=Status.DONE, started_at=started_at, **ended))
+        if result is not None and len(packed) > LONGEST_READABLE:
             _refuse_unreadable(packed)
         await self._store.put(_place(order.id), packed, seconds=self._keep)
 

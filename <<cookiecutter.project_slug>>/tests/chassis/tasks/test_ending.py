@@ -1,15 +1,17 @@
 """What ran to its end is never done again, whatever cannot be recorded, counted, logged or told to the queue."""
 
 import asyncio
+import contextlib
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from fault_proxy import fault_proxy
+from fault_proxy import FaultProxy, fault_proxy
 from redis.asyncio import Redis
 from taskiq import TaskiqMessage
 from taskiq.abc.middleware import TaskiqMiddleware
@@ -533,15 +535,55 @@ async def test_a_task_that_is_told_oddly_when_to_give_up(part: Tasks, caplog: py
     assert any(line.startswith("when to try again cannot be told: TypeError") for line in errors(caplog))
 
 
+@contextlib.asynccontextmanager
+async def proxied(kind: str) -> AsyncIterator[tuple[FaultProxy, str]]:
+    """A server behind a proxy that can take it away, and its URL there."""
+    require(URLS[kind])
+    place = urlsplit(URLS[kind])
+    async with fault_proxy(str(place.hostname), place.port or PORTS[kind]) as proxy:
+        credentials, at, _ = place.netloc.rpartition("@")
+        yield proxy, urlunsplit(place._replace(netloc=f"{credentials}{at}127.0.0.1:{proxy.port}"))
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["connected", "connecting"])
+@pytest.mark.parametrize("kind", ["redis", "nats"])
+async def test_a_server_of_results_that_says_nothing(
+    part: Tasks, kind: str, again: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    require(URLS["amqp"])
+    name, began = new_name(), 0.0
+    async with proxied(kind) as (proxy, url):
+
+        def swallow() -> str:
+            nonlocal began
+            began = time.monotonic()
+            proxy.swallow()
+            if again:
+                proxy.reset()
+            return "result"
+
+        runs = Runs(part, swallow, retries=3)
+        async with worker(part, broker_url=URLS["amqp"], tasks_queue=name, tasks_store_url=url) as opened:
+            await runs.sent()
+            await until(lambda: _counted(opened, "done_without_result"), seconds=10)
+            assert time.monotonic() - began < 5
+            await until(lambda: is_gone(opened))
+            await proxy.heal()
+        async with worker(part, broker_url=URLS["amqp"], tasks_queue=name) as opened:
+            assert await is_gone(opened)
+            assert await opened.queue.buried() == []
+    for each in (URLS["amqp"], URLS[kind]):
+        await remove(each, name)
+    assert runs.count == 1
+    assert len([line for line in errors(caplog) if "could not be recorded" in line]) == 1
+
+
 @pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_a_connection_that_is_cut_when_it_ends(kind: str, fails: bool) -> None:
     """Nobody hears of the end at first; the worker says it again, or knows the message when that comes again."""
-    require(URLS[kind])
-    place, name, part = urlsplit(URLS[kind]), new_name(), Tasks()
-    async with fault_proxy(str(place.hostname), place.port or PORTS[kind]) as proxy:
-        credentials, at, _ = place.netloc.rpartition("@")
-        url = urlunsplit(place._replace(netloc=f"{credentials}{at}127.0.0.1:{proxy.port}"))
+    name, part = new_name(), Tasks()
+    async with proxied(kind) as (proxy, url):
         runs = []
 
         @part.task(retries=0)
