@@ -25,7 +25,6 @@ def lent(tmp_path: Path) -> Path:
 def test_whatever_a_task_returns_or_raises_it_runs_once(python: Path, lent: Path) -> None:
     examples = os.environ.get("HYPOTHESIS_EXAMPLES", "100")
     path = os.pathsep.join(map(str, (lent, SERVICE / "src", SERVICE / "tests" / "chassis")))
-    done = run(
-        python, Path(__file__).with_name("any_result.py"), examples, env={**without_project(), "PYTHONPATH": path}
-    )
+    env = {**without_project(), "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(lent / "pycache")}
+    done = run(python, Path(__file__).with_name("any_result.py"), examples, cwd=lent, env=env)
     assert done.returncode == 0, done.stderr[-5000:]
