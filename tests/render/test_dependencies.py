@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from answers import capability_sets, label
 from commands import run, succeed
-from conftest import Render
-from environments import without_project
+from conftest import Render, git
+from environments import TEMPLATE, without_project
 
 
 def declared(service: Path) -> dict[str, object]:
@@ -58,9 +62,100 @@ def test_a_newer_release_is_not_taken(fresh: Render) -> None:
     assert locked(service)["iniconfig"] == {"2.0.0"}
 
 
-def test_what_builds_the_service_is_pinned(rendered: Render) -> None:
-    (backend,) = declared(rendered())["build-system"]["requires"]  # type: ignore[index]
-    assert str(Requirement(backend).specifier).startswith("==")
+def refused(requirement: str) -> str:
+    """What is wrong with a build requirement; "" if it has a range."""
+    specifiers = Requirement(requirement).specifier
+    operators = {specifier.operator for specifier in specifiers}
+    if operators & {"==", "==="}:
+        return "one version"
+    if not operators & {"<", "<=", "~="}:
+        return "no upper bound"
+    return "" if operators & {">", ">=", "~="} else "no lower bound"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["a", "a==1", "a==1.*", "a===1", "a>=1", "a<2", "a!=1", "a @ https://a.example/a.zip"]
+)
+def test_what_is_no_range_is_noticed(wrong: str) -> None:
+    assert refused(wrong)
+
+
+def build_requirements(pyproject: Path) -> list[str]:
+    told: dict[str, Any] = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    return list(told.get("build-system", {}).get("requires", []))
+
+
+def test_what_builds_the_template_and_the_examples_has_a_range() -> None:
+    """One version cannot be had everywhere: an index may be older, a distribution's packager has another."""
+    files = git(TEMPLATE, "ls-files", "*pyproject.toml", ":(exclude)<<cookiecutter.project_slug>>").splitlines()
+    assert "pyproject.toml" in files
+    found = {file: build_requirements(TEMPLATE / file) for file in files}
+    assert found["pyproject.toml"]
+    assert {one: why for file in files for one in found[file] if (why := refused(one))} == {}
+
+
+@pytest.mark.parametrize("answers", capability_sets(), ids=label)
+def test_what_builds_the_service_has_a_range(answers: dict[str, str | bool], rendered: Render) -> None:
+    pyprojects = [*rendered(**answers).rglob("pyproject.toml")]
+    found = [one for pyproject in pyprojects for one in build_requirements(pyproject)]
+    assert found
+    assert {one: why for one in found if (why := refused(one))} == {}
+
+
+def lowest(requirement: Requirement) -> str:
+    return min((one.version for one in requirement.specifier if one.operator == ">="), key=Version)
+
+
+def built(project: Path, output: Path, *constraints: str) -> dict[str, str]:
+    """Build a wheel of `project` as pip would, by a backend of the index; return its files' texts by their names."""
+    file = output / "constraints.txt"
+    file.write_text("\n".join(constraints), encoding="utf-8")
+    options = ("--quiet", "--wheel", "--force-pep517", f"--build-constraints={file}", f"--out-dir={output}")
+    succeed("uv", "build", *options, cwd=project, env=without_project())
+    (wheel,) = output.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        return {one: opened.read(one).decode("utf-8", "replace") for one in opened.namelist()}
+
+
+def generator(files: dict[str, str]) -> Version:
+    """The version of the backend that built a wheel."""
+    (text,) = [text for name, text in files.items() if name.endswith(".dist-info/WHEEL")]
+    return Version(re.findall(r"^Generator: \S+ (\S+)$", text, re.MULTILINE)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of", ["service", "template"])
+def test_the_lowest_and_the_highest_backend_build_the_same(of: str, rendered: Render, tmp_path: Path) -> None:
+    project = rendered() if of == "service" else TEMPLATE
+    (required,) = map(Requirement, build_requirements(project / "pyproject.toml"))
+    wheels = []
+    for name, constraints in (("lowest", (f"{required.name}=={lowest(required)}",)), ("highest", ())):
+        (tmp_path / name).mkdir()
+        wheels.append(built(project, tmp_path / name, *constraints))
+    low, high = wheels
+    assert Version(lowest(required)) == generator(low) < generator(high)
+    assert generator(high) in required.specifier
+    for files in wheels:
+        for made in [name for name in files if name.endswith((".dist-info/WHEEL", ".dist-info/RECORD"))]:
+            del files[made]
+    assert low.keys() == high.keys()
+    assert [name for name in low if low[name] != high[name]] in ([], [metadata_of(low)])
+
+
+def metadata_of(files: dict[str, str]) -> str:
+    (name,) = [name for name in files if name.endswith(".dist-info/METADATA")]
+    return name
+
+
+def test_uv_builds_a_service_itself(fresh: Render) -> None:
+    """So an image is built by the version of the uv that its Dockerfile names, and by no other of the range."""
+    service = fresh()
+    succeed("uv", "build", "--quiet", "--wheel", "--offline", "--no-cache", cwd=service, env=without_project())
+    (wheel,) = (service / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        (name,) = [name for name in opened.namelist() if name.endswith(".dist-info/WHEEL")]
+        told = {name: opened.read(name).decode("utf-8")}
+    assert str(generator(told)) == succeed("uv", "--version").split()[1]
 
 
 @pytest.mark.parametrize("answers", capability_sets(), ids=label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -138,3 +139,31 @@ def test_an_adopted_repository_is_a_render_with_the_team_s_own_files(
     notes = {"notes.md": (0o644, b"Ours.\n")}
     assert tree(repository) == {**tree(rendered(**answers)), **notes}
     assert "Nothing to do" in rolled_up(repository, template)
+
+
+EXACT, RANGE = 'requires = ["uv_build==0.13.9"]', 'requires = ["uv_build>=0.9,<0.14"]'
+
+
+@pytest.fixture(scope="module")
+def exact(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it was released as 0.1.0 in one thing: it wants one version of what builds a service."""
+    older = Path(shutil.copytree(template, tmp_path_factory.mktemp("exact") / "twelvefold"))
+    pyproject = older / "<<cookiecutter.project_slug>>/pyproject.toml"
+    text = re.sub(r"^requires = .*uv_build.*$", EXACT, pyproject.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pyproject.write_text(text, encoding="utf-8")
+    commit(older, "As it was")
+    return older
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [EXACT, 'requires = ["uv_build>=0.13.2,<0.13.7"]', 'requires = ["hatchling", "hatch-vcs>=0.4"] # ours'],
+)
+def test_what_builds_a_service_gets_its_range(theirs: str, exact: Path, template: Path, tmp_path: Path) -> None:
+    service = rendered_by(exact, tmp_path, {})
+    edit(service, "pyproject.toml", EXACT, theirs)
+    told = rolled_up(service, template)
+    text = (service / "pyproject.toml").read_text(encoding="utf-8")
+    assert (RANGE if theirs == EXACT else theirs) in text
+    assert ("kept yours: build-system.requires" in told) is (theirs != EXACT)
+    assert "Nothing to do" in rolled_up(service, template)

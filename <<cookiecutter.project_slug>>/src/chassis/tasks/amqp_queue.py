@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ import aio_pika
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from taskiq.message import BrokerMessage
 
+from .insisting import insisting
 from .queue import Buried, Delivery, Queue
 
 CONNECT_SECONDS = 3.0
@@ -177,27 +178,33 @@ class AmqpQueue(Queue):
         )
 
     async def _ack(self, message: Any) -> None:
-        if self._let_go(message):
-            with _told_plainly():
-                await message.ack()
+        if id(message) in self._held:
+            try:
+                with _told_plainly():
+                    await message.ack()
+            finally:
+                self._let_go(message)
 
     async def _release(self, message: Any, seconds: float) -> None:
-        if id(message) in self._held:
-            await self._move(message, self._send(message.body, _attempt(message), seconds))
-
-    async def _bury(self, message: Any, reason: str) -> None:
-        if id(message) in self._held:
-            await self._move(message, self._publish(self._dead, message.body, {REASON: reason, MOMENT: time.time()}))
-
-    async def _move(self, message: Any, sending: Coroutine[Any, Any, None]) -> None:
+        if id(message) not in self._held:
+            return
         try:
-            await sending
+            await self._send(message.body, _attempt(message), seconds)
         except ConnectionError:  # if only the sending failed, it would be ours until this process ends
             if self._let_go(message):
                 with contextlib.suppress(ConnectionError), _told_plainly():
                     await message.nack(requeue=True)
             raise
         await self._ack(message)
+
+    async def _bury(self, message: Any, reason: str) -> None:
+        if id(message) in self._held:
+            send = partial(self._publish, self._dead, message.body, {REASON: reason, MOMENT: time.time()})
+            # What was handed out over a channel that is closed is another's by now.
+            await insisting(send, self.lease_seconds, is_vain=lambda: message.channel.is_closed)
+            with _told_plainly():
+                await message.ack()
+            self._let_go(message)
 
     def _let_go(self, message: Any) -> bool:
         held = id(message) in self._held

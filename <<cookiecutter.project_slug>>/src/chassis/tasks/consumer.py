@@ -81,8 +81,10 @@ class Consumer:
             await asyncio.wait(self._handling, timeout=seconds)
         if not self._handling:
             return
-        log.warning("%d tasks are handed back: not done in %.0f s", len(self._handling), seconds)
-        for in_hand in [*self._runner.in_hand]:
+        in_hands = [*self._runner.in_hand]  # what has ended and is being recorded is none of them
+        if in_hands:
+            log.warning("%d tasks are handed back: not done in %.0f s", len(in_hands), seconds)
+        for in_hand in in_hands:
             in_hand.cut_off(Cut.STOPPED)
         await asyncio.wait(self._handling, timeout=END_SECONDS)
         if self._handling:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
+
 from ..errors import ProblemError
 from ..lifecycle import StartError
+
+LONGEST_WORDS = 500
+
+log = logging.getLogger(__name__)
 
 
 class TasksUnavailableError(ProblemError):
@@ -11,6 +19,10 @@ class TasksUnavailableError(ProblemError):
 
     status = 503
     title = "Work cannot be taken now"
+
+
+class TooLargeError(ConnectionError):
+    """A message is larger than its server takes, now and later."""
 
 
 class NoStoreError(RuntimeError):
@@ -39,3 +51,27 @@ class StoreMissingError(StartError):
 NAME_A_STORE = (
     "the broker of BROKER_URL keeps no values. Set APP_TASKS_STORE_URL to redis:// or nats:// and where the server is."
 )
+
+
+def words_of(error: BaseException) -> str:
+    """The type and the words of an exception, whatever it is, as one line that every server takes."""
+    try:
+        return in_one_line(f"{type(error).__name__}: {error}")
+    except BaseException:  # its `__str__` is a team's own code
+        return "an exception that cannot be shown"
+
+
+def in_one_line(text: str) -> str:
+    """`text` without line breaks, without what UTF-8 has no form for, and not too long."""
+    encoded = str.encode(text, "utf-8", "backslashreplace")[: 10 * LONGEST_WORDS]
+    return " ".join(encoded.decode("utf-8", "ignore").split())[:LONGEST_WORDS]
+
+
+@contextlib.contextmanager
+def cannot_raise(what: str) -> Iterator[None]:
+    """Inside, an exception is logged as `what` and goes no further."""
+    try:
+        yield
+    except Exception as error:
+        with contextlib.suppress(Exception):  # it may be the log that fails
+            log.error("%s: %s", what, words_of(error))

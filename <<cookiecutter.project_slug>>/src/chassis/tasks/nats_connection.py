@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import nats
-from nats.errors import Error
+from nats.errors import Error, MaxPayloadError
 from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundError
+
+from .errors import TooLargeError
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
@@ -76,5 +78,7 @@ def told_plainly() -> Iterator[None]:
         yield
     except (NotFoundError, BadRequestError, KeyWrongLastSequenceError):
         raise
+    except MaxPayloadError as error:
+        raise TooLargeError("NATS: a message is larger than the server's max_payload") from error
     except (Error, TimeoutError) as error:
         raise ConnectionError(f"NATS: {type(error).__name__}") from error

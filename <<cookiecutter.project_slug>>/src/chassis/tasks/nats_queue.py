@@ -18,6 +18,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from taskiq.message import BrokerMessage
 
 from ..lifecycle import ended
+from .insisting import insisting
 from .nats_connection import NatsConnection, told_plainly
 from .queue import Buried, Delivery, Queue, first_of
 
@@ -38,7 +39,7 @@ class NatsQueue(Queue):
         self._subject, self._dead_subject = f"{name}.queue", f"{name}.dead"
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{name}.{CONSUMER}"
         self._dead = f"{name}-dead"
-        self._is_made = False
+        self._is_made = self._is_closed = False
         self._held: dict[str, Any] = {}
         self._room = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
@@ -50,6 +51,7 @@ class NatsQueue(Queue):
             await self._stream()
 
     async def shutdown(self) -> None:
+        self._is_closed = True
         if self._ending:
             await asyncio.wait([self._ending])
         if self._beating:
@@ -198,26 +200,29 @@ class NatsQueue(Queue):
         )
 
     async def _ack(self, message: Any) -> None:
-        if self._let_go(message):
-            await _said(message.ack())
+        if message.reply in self._held:
+            try:
+                await _said(message.ack())
+            finally:  # held no more, even if the server does not hear of it: then the lease ends
+                self._let_go(message)
 
     async def _release(self, message: Any, seconds: float) -> None:
         if message.reply in self._held:
             # Not by a nak with a delay: NATS 2.9 forgets now and then how often it has delivered such a message.
             headers = {**_later(seconds), ATTEMPT: str(_attempt(message))}
-            await self._move(message, self._subject, headers)
+            try:
+                await self._send(self._subject, message.data, headers)
+            finally:
+                self._let_go(message)
+            await _said(message.ack())
 
     async def _bury(self, message: Any, reason: str) -> None:
         if message.reply in self._held:
             # A header is one line of ASCII.
-            await self._move(message, self._dead_subject, {REASON: quote(reason)})
-
-    async def _move(self, message: Any, subject: str, headers: dict[str, str]) -> None:
-        try:
-            await self._send(subject, message.data, headers)
-        finally:  # held no more, even if the server does not hear of it: then the lease ends
+            send = partial(self._send, self._dead_subject, message.data, {REASON: quote(reason)})
+            await insisting(send, self.lease_seconds, is_vain=lambda: self._is_closed)
+            await _said(message.ack())
             self._let_go(message)
-        await _said(message.ack())
 
     def _let_go(self, message: Any) -> bool:
         self._room.set()

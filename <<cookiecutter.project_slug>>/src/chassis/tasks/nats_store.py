@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError
 
+from .errors import TooLargeError
 from .nats_connection import NatsConnection, told_plainly
-from .store import Store
+from .store import Store, fitting
 
 LONGEST = 30 * 86_400.0
 """Seconds; the bucket forgets what is older, as far as its disk is concerned."""
@@ -40,12 +43,13 @@ class NatsStore(Store):
         return found[0] if found else None
 
     async def put(self, key: str, value: bytes, *, seconds: float) -> None:
-        with told_plainly():
-            await (await self._bucket()).put(key, _ending(value, seconds))
+        ending = _ending(value, seconds)
+        with _fitting_here(), told_plainly():
+            await (await self._bucket()).put(key, ending)
 
     async def add(self, key: str, value: bytes, *, seconds: float) -> bool:
         bucket, ending = await self._bucket(), _ending(value, seconds)
-        with told_plainly():
+        with _fitting_here(), told_plainly():
             try:
                 await bucket.create(key, ending)
             except KeyWrongLastSequenceError:
@@ -99,7 +103,7 @@ class NatsStore(Store):
         return end <= time.time() and await self._update(key, ending, entry.revision)
 
     async def _update(self, key: str, ending: bytes, revision: int) -> bool:
-        with told_plainly():
+        with _fitting_here(), told_plainly():
             try:
                 await (await self._bucket()).update(key, ending, last=revision)
             except KeyWrongLastSequenceError:
@@ -108,4 +112,13 @@ class NatsStore(Store):
 
 
 def _ending(value: bytes, seconds: float) -> bytes:
-    return END.pack(time.time() + min(seconds, LONGEST)) + value
+    return END.pack(time.time() + min(seconds, LONGEST)) + fitting(value)
+
+
+@contextlib.contextmanager
+def _fitting_here() -> Iterator[None]:
+    """Inside, what this server does not take is a ValueError, as what no store takes."""
+    try:
+        yield
+    except TooLargeError as error:
+        raise ValueError(f"a value is too large: {error}") from error

@@ -14,7 +14,7 @@ from taskiq.abc.middleware import TaskiqMiddleware
 from taskiq.utils import maybe_awaitable
 
 from .definition import Sent
-from .errors import NoStoreError, TasksUnavailableError
+from .errors import NoStoreError, TasksUnavailableError, cannot_raise
 from .metrics import TaskMetrics
 from .order import Order, message_of
 from .queue import Queue
@@ -86,7 +86,7 @@ class Opened:
         return Sent(order.id)
 
     async def kick(self, order: Order) -> None:
-        """Put `order` into the queue, past taskiq's middlewares. Raises ConnectionError."""
+        """Put `order` into the queue, past taskiq's middlewares. Raises ConnectionError: then it is not there."""
         message = message_of(order)
         for middleware in self.queue.middlewares:
             if type(middleware).pre_send is not TaskiqMiddleware.pre_send:
@@ -94,7 +94,8 @@ class Opened:
         await self.queue.kick(self.queue.formatter.dumps(message))
         for middleware in reversed(self.queue.middlewares):
             if type(middleware).post_send is not TaskiqMiddleware.post_send:
-                await maybe_awaitable(middleware.post_send(message))
+                with cannot_raise(f"post_send of {type(middleware).__name__} failed; task {order.task} is sent"):
+                    await maybe_awaitable(middleware.post_send(message))
 
 
 @contextlib.asynccontextmanager

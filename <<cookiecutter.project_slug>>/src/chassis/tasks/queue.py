@@ -17,7 +17,8 @@ Fetched = TypeVar("Fetched")
 class Delivery(AckableMessage):
     """One message in the hands of a worker, until it is acknowledged (`ack`), given back or buried.
 
-    Each of the three is final, and one that comes second does nothing.
+    Each of the three is final, and one that comes second does nothing. What could not be acknowledged or given back is
+    let go all the same, and comes again when its lease is over; what could not be buried is still in hand.
     """
 
     attempt: int

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from .order import Order
 from .store import Store
@@ -18,6 +18,8 @@ SPARE_SECONDS = 3600.0
 """How much longer than the result the record of a task that has not ended is kept; workers renew it in time."""
 SENDING_SECONDS = 10.0
 """How long a key is taken by somebody who was killed while sending."""
+LONGEST_READABLE = 400
+"""A record of so many bytes can always be read; what cannot has 200 brackets within each other, or 4,300 digits."""
 TRIES = 20
 MOST_DEATHS = 20
 
@@ -57,7 +59,7 @@ class TaskInfo(BaseModel, frozen=True):
     result: Any = None
     """What it returned, as JSON has it."""
     error: str | None = None
-    """What its last attempt failed with: the exception's type and its words."""
+    """What its last attempt failed with: type and words of the exception. Of one that is done: why it has no result."""
     deaths: int = 0
     """How many workers have begun this attempt and never said how it ended."""
     is_cancelling: bool = False
@@ -111,10 +113,18 @@ class Records:
             raise DeadlyError(f"{deaths} workers have begun it, and none has come to an end.")
         return refusal
 
-    async def done(self, order: Order, started_at: datetime, result: Any) -> None:
-        """Note what the task returned, whatever was said of it meanwhile: it is done."""
-        info = _with(_queued(order), status=Status.DONE, started_at=started_at, ended_at=_now(), result=result)
-        await self._put(info, seconds=self._keep)
+    async def done(self, order: Order, started_at: datetime, result: Any, error: str | None = None) -> None:
+        """Note what the task returned, whatever was said of it meanwhile: it is done.
+
+        :param error: why there is no result, although it returned one.
+
+        Raises ValueError for a result that cannot be kept.
+        """
+        ended: dict[str, Any] = {"ended_at": _now(), "result": result, "error": error}
+        packed = _packed(_with(_queued(order), status=Status.DONE, started_at=started_at, **ended))
+        if result is not None and len(packed) > LONGEST_READABLE:
+            _refuse_unreadable(packed)
+        await self._store.put(_place(order.id), packed, seconds=self._keep)
 
     async def ended(self, order: Order, status: Status, error: str) -> None:
         """Note how this attempt ended the task, unless another attempt has said something since."""
@@ -228,8 +238,8 @@ class Records:
                 return True
         raise ConnectionError(f"the record of task {one} changes faster than it can be written")
 
-    async def _put(self, info: TaskInfo, *, seconds: float | None = None) -> None:
-        await self._store.put(_place(info.id), _packed(info), seconds=seconds or self._life)
+    async def _put(self, info: TaskInfo) -> None:
+        await self._store.put(_place(info.id), _packed(info), seconds=self._life)
 
 
 def key_of(task: str, key: str) -> str:
@@ -266,6 +276,14 @@ def _packed(info: TaskInfo) -> bytes:
 
 def _unpacked(raw: bytes) -> TaskInfo:
     return TaskInfo.model_validate_json(raw)
+
+
+def _refuse_unreadable(raw: bytes) -> None:
+    # What is written and cannot be read, such as an integer of 5,000 digits, would hide all that is known of the task.
+    try:
+        _unpacked(raw)
+    except ValidationError as error:
+        raise ValueError(f"it could not be read again: {error.errors(include_input=False)[0]['msg']}") from None
 
 
 def _now() -> datetime:

@@ -10,6 +10,12 @@ from redis.asyncio import Redis
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
+UNUSABLE = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,  # until somebody has made room
+)
 
 
 def connected(url: str) -> Redis:
@@ -28,5 +34,5 @@ def told_plainly() -> Iterator[None]:
     """Inside, a server that cannot be used is Python's ConnectionError."""
     try:
         yield
-    except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError) as error:
+    except UNUSABLE as error:
         raise ConnectionError(str(error) or type(error).__name__) from error

@@ -19,6 +19,7 @@ from redis import exceptions
 from taskiq.message import BrokerMessage
 
 from ..lifecycle import ended
+from .insisting import insisting
 from .queue import Buried, Delivery, Queue, first_of
 from .redis_connection import connected, told_plainly
 
@@ -31,9 +32,12 @@ FORGET_SECONDS = 3600.0
 # The server's clock is the one that all workers share.
 NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 # A message is final once: whoever comes second finds nothing to acknowledge.
+HELD = "if #redis.call('XPENDING', KEYS[1], 'workers', ARGV[1], ARGV[1], 1) == 0 then return 0 end\n"
+# Last: a server that is full refuses what adds, and what was done before that stays done.
 TAKE = """
-if redis.call('XACK', KEYS[1], 'workers', ARGV[1]) == 0 then return 0 end
+redis.call('XACK', KEYS[1], 'workers', ARGV[1])
 redis.call('XDEL', KEYS[1], ARGV[1])
+return 1
 """
 PUT = (
     "local function put(delay, count, data)\n"
@@ -42,9 +46,9 @@ PUT = (
     "end\n"
 )
 KICK = f"{NOW}{PUT}put(ARGV[3], 0, ARGV[4]) return 1"
-RELEASE = f"{NOW}{PUT}{TAKE}put(ARGV[3], ARGV[4], ARGV[5]) return 1"
-ACK = f"{TAKE}return 1"
-BURY = f"{TAKE}redis.call('XADD', KEYS[2], '*', 'count', ARGV[2], 'data', ARGV[3], 'reason', ARGV[4]) return 1"
+RELEASE = f"{NOW}{PUT}{HELD}put(ARGV[3], ARGV[4], ARGV[5]){TAKE}"
+ACK = f"{HELD}{TAKE}"
+BURY = f"{HELD}redis.call('XADD', KEYS[2], '*', 'count', ARGV[2], 'data', ARGV[3], 'reason', ARGV[4]){TAKE}"
 RIPEN = f"""{NOW}
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, {AT_ONCE})
 for _, member in ipairs(due) do
@@ -97,6 +101,7 @@ class RedisQueue(Queue):
         self._ripen_at = self._reclaim_at = 0.0
         self._closing: set[asyncio.Task[None]] = set()
         self._keeping: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def startup(self) -> None:
         with contextlib.suppress(ConnectionError):  # a server that is away may come; readiness tells
@@ -105,6 +110,7 @@ class RedisQueue(Queue):
 
     async def shutdown(self) -> None:
         await super().shutdown()
+        self._is_closed = True
         await asyncio.gather(*self._closing, return_exceptions=True)
         if self._keeping:
             await ended(self._keeping)
@@ -260,24 +266,37 @@ class RedisQueue(Queue):
     def _delivery(self, entry: _Entry) -> Delivery:
         one, data, count = entry[0], entry[1][b"data"], int(entry[1][b"count"]) + 1
 
-        async def final(script: str, keys: list[str], *arguments: object) -> None:
+        async def ack() -> None:
             # Held no more, even if the server does not hear of it: then the lease ends.
             if one in self._held:
-                self._held.discard(one)
-                self._room.set()
-                await self._run(script, keys, one, *arguments)
-
-        async def ack() -> None:
-            await final("ack", [self._stream])
+                try:
+                    await self._insist("ack", [self._stream], one)
+                finally:
+                    self._let_go(one)
 
         async def release(seconds: float) -> None:
             delay = round(seconds * 1000)
-            await final("release", [self._stream, self._later], uuid.uuid4().hex, delay, count, data)
+            if self._let_go(one):
+                await self._run("release", [self._stream, self._later], one, uuid.uuid4().hex, delay, count, data)
 
         async def bury(reason: str) -> None:
-            await final("bury", [self._stream, self._dead], count, data, reason)
+            if one in self._held:
+                await self._insist("bury", [self._stream, self._dead], one, count, data, reason)
+                self._let_go(one)
 
         return Delivery(data=data, ack=ack, attempt=count, release=release, bury=bury)
+
+    def _let_go(self, one: bytes) -> bool:
+        held = one in self._held
+        self._held.discard(one)
+        self._room.set()
+        return held
+
+    async def _insist(self, script: str, keys: list[str], *arguments: object) -> None:
+        async def run() -> None:
+            await self._run(script, keys, *arguments)
+
+        await insisting(run, self.lease_seconds, is_vain=lambda: self._is_closed)
 
 
 def _letter(one: bytes, fields: dict[bytes, bytes]) -> Buried:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .redis_connection import connected, told_plainly
-from .store import Store
-
-LARGEST = 900_000
+from .store import Store, fitting
 
 SWAP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -46,15 +44,15 @@ class RedisStore(Store):
 
     async def put(self, key: str, value: bytes, *, seconds: float) -> None:
         with told_plainly():
-            await self._redis.set(self._place(key), _fitting(value), px=_milliseconds(seconds))
+            await self._redis.set(self._place(key), fitting(value), px=_milliseconds(seconds))
 
     async def add(self, key: str, value: bytes, *, seconds: float) -> bool:
         with told_plainly():
-            return bool(await self._redis.set(self._place(key), _fitting(value), px=_milliseconds(seconds), nx=True))
+            return bool(await self._redis.set(self._place(key), fitting(value), px=_milliseconds(seconds), nx=True))
 
     async def swap(self, key: str, old: bytes, new: bytes, *, seconds: float) -> bool:
         with told_plainly():
-            done = await self._swap(keys=[self._place(key)], args=[old, _fitting(new), _milliseconds(seconds)])
+            done = await self._swap(keys=[self._place(key)], args=[old, fitting(new), _milliseconds(seconds)])
             return bool(done)
 
     async def remove(self, key: str, value: bytes | None = None) -> bool:
@@ -69,9 +67,3 @@ class RedisStore(Store):
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
-
-
-def _fitting(value: bytes) -> bytes:
-    if len(value) > LARGEST:
-        raise ValueError(f"a value of {len(value)} bytes is too large: at most {LARGEST} fit")
-    return value

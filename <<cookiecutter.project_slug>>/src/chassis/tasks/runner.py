@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import random
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from .. import context, tracing
 from . import order as orders
+from .attempt import Attempt, Limits
 from .definition import Task
+from .ending import Endings
+from .errors import TooLargeError, cannot_raise, in_one_line, words_of
 from .metrics import UNKNOWN
 from .opened import Opened
 from .order import Order, UnreadableError
 from .queue import Delivery
 from .records import DeadlyError, Status
-from .running import Cut, InHand, Running, current
+from .running import Cut, InHand
 
-LONGEST_REASON = 500
 TROUBLE_SECONDS = 5.0
 """How long a message is left alone that could not be worked on because the queue or the store did not answer."""
 
@@ -41,15 +42,19 @@ class Runner:
         self._settings = opened.settings
         self._metrics = opened.metrics
         self._records = opened.records_if_kept
+        self._endings = Endings(opened)
         self._tasks = tasks
         self.in_hand: set[InHand] = set()
 
     async def handle(self, delivery: Delivery) -> None:
-        """Work on one message. Whatever happens, it is acknowledged, given back, buried, or left to its lease."""
+        """Work on one message. Whatever happens, it is acknowledged, given back, buried, or left to its lease.
+
+        It is given back only if there is something to do yet: not once the task ran to its end.
+        """
         try:
             await self._handle(delivery)
         except (ConnectionError, TimeoutError) as error:
-            log.warning("a task is given back: %s: %s", type(error).__name__, error)
+            log.warning("a task is given back: %s", words_of(error))
             await _give_back(delivery)
         except Exception:
             log.exception("a task is given back, by a fault of the chassis")
@@ -62,6 +67,8 @@ class Runner:
             await self._bury_strange(delivery, f"It cannot be read: {error}")
             return
         context.current.set(context.new(order.request_id or None, order.traceparent or None))
+        if await self._endings.is_over(delivery, order):
+            return
         task = self._tasks.get(order.task)
         if task is None:
             await self._put_off(delivery, order, f"There is no task {order.task!r} here.")
@@ -85,15 +92,15 @@ class Runner:
 
     async def _bury(self, delivery: Delivery, reason: str, order: Order) -> None:
         if self._records:
-            await self._records.ended(order, Status.FAILED, reason)
+            await self._records.ended(order, Status.FAILED, in_one_line(reason))
             await self._records.free_key(order)
         await self._bury_strange(delivery, reason, order)
 
     async def _bury_strange(self, delivery: Delivery, reason: str, order: Order | None = None) -> None:
-        name = order.task if order else UNKNOWN
-        log.error("a message is buried: %s", reason[:LONGEST_REASON], extra={"task_id": order.id} if order else {})
+        name, reason = order.task if order else UNKNOWN, in_one_line(reason)
+        log.error("a message is buried: %s", reason, extra={"task_id": order.id} if order else {})
         self._metrics.ended.labels(self._label(name), "buried").inc()
-        await delivery.bury(reason[:LONGEST_REASON])
+        await delivery.bury(reason)
 
     async def _work_on(
         self, delivery: Delivery, order: Order, task: Task[Any, Any], arguments: Mapping[str, Any]
@@ -113,171 +120,86 @@ class Runner:
                 await self._records.ended(order, Status.EXPIRED, "Its deadline was over before it was started.")
             await self._finish(delivery, order, "expired")
             return
-        attempt = _Attempt(self, order, task)
+        attempt = Attempt(order, task, Limits(self._seconds(task), partial(self._retry_in, order, task)))
         self._metrics.wait.labels(order.task).observe(order.waited)
-        with self._metrics.in_flight.track_inprogress(), tracing.worked_on(order.task, order.id, order.tracestate):
-            try:
-                await attempt.run(arguments)
-            finally:
-                attempt.tell()
+        with self._seen(order):
+            await attempt.run(arguments, self.in_hand, self._report)
             await self._settle(delivery, attempt)
 
-    async def _settle(self, delivery: Delivery, attempt: _Attempt) -> None:
-        order, records = attempt.order, self._records
-        if attempt.cut is Cut.STOPPED:
-            if records:
-                await records.waits(order, "")
-            await delivery.release(0)
-        elif attempt.cut is Cut.CANCELLED:
-            if records:
-                await records.ended(order, Status.CANCELLED, "")
-            await self._finish(delivery, order, "")
-        elif attempt.error is None:
-            if records:
-                await records.done(order, attempt.started_at, attempt.result)
-            await self._finish(delivery, order, "")
-        elif (delay := attempt.retry_in) is not None:
-            await self._send_again(delivery, order, delay, attempt.reason)
-        else:
-            if records:
-                await records.ended(order, Status.FAILED, attempt.reason)
-                await records.free_key(order)
-            await delivery.bury(attempt.reason)
+    @contextlib.contextmanager
+    def _seen(self, order: Order) -> Iterator[None]:
+        """Inside, it is counted as in flight, and its span is the current one."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._metrics.in_flight.track_inprogress())
+            stack.enter_context(tracing.worked_on(order.task, order.id, order.tracestate))
+            try:
+                yield
+            finally:  # it may be over by now, and must not be given back
+                with cannot_raise("the end of an attempt was not seen"):
+                    stack.close()
 
-    async def _send_again(self, delivery: Delivery, order: Order, delay: float, reason: str) -> None:
+    async def _settle(self, delivery: Delivery, attempt: Attempt) -> None:
+        if attempt.is_over:
+            await self._endings.end(delivery, attempt)
+        elif attempt.cut is Cut.STOPPED:
+            attempt.tell(self._metrics)
+            if self._records:
+                await self._records.waits(attempt.order, "")
+            await delivery.release(0)
+        else:
+            await self._try_again(delivery, attempt)
+
+    async def _try_again(self, delivery: Delivery, attempt: Attempt) -> None:
         # In this order: whoever is killed in between leaves one message too many, never one too few.
-        again = order.again(delay)
-        await self._opened.kick(again)
+        again = attempt.order.again(attempt.retry_in or 0)
+        try:
+            await self._opened.kick(again)
+        except Exception as error:
+            await self._give_up(delivery, attempt, error)
+            return
+        attempt.tell(self._metrics)
         if self._records:
-            await self._records.waits(again, reason)
-        await delivery.ack()  # type: ignore[misc]
+            await self._endings.note(partial(self._records.waits, again, attempt.reason), again)
+        await self._endings.tell_queue(delivery, attempt)
+
+    async def _give_up(self, delivery: Delivery, attempt: Attempt, error: Exception) -> None:
+        """The next attempt could not be sent. There is something to do yet, so this one is given back, or buried."""
+        if isinstance(error, (ConnectionError, TimeoutError)) and not isinstance(error, TooLargeError):
+            attempt.tell(self._metrics)
+            raise error
+        attempt.give_up(f"Its next attempt cannot be sent: {words_of(error)}")
+        attempt.tell(self._metrics)
+        if self._records:
+            await self._records.ended(attempt.order, Status.FAILED, attempt.reason)
+            await self._records.free_key(attempt.order)
+        await delivery.bury(attempt.reason)
 
     async def _finish(self, delivery: Delivery, order: Order, outcome: str) -> None:
-        if outcome:
-            self._metrics.ended.labels(order.task, outcome).inc()
-        if self._records:
-            await self._records.free_key(order)
+        self._metrics.ended.labels(order.task, outcome).inc()
+        await self._endings.free_key(order)
         await delivery.ack()  # type: ignore[misc]
 
     def _label(self, name: str) -> str:
         return name if name in self._tasks else UNKNOWN
 
-    # What an attempt needs of it.
-
-    async def report(self, one: str, progress: bytes) -> None:
+    async def _report(self, one: str, progress: bytes) -> None:
         await self._opened.records("Progress").report(one, progress)
 
-    def retry_in(self, order: Order, task: Task[Any, Any], error: Exception) -> float | None:
-        """In how many seconds it is tried again; None for never."""
+    def _retry_in(self, order: Order, task: Task[Any, Any], error: Exception) -> float | None:
         retries = self._settings.tasks_retries if task.policy.retries is None else task.policy.retries
-        if order.attempt > retries or isinstance(error, (*task.policy.give_up_on, UnpackableResultError)):
+        if order.attempt > retries or isinstance(error, (*task.policy.give_up_on,)):
             return None
         longest = self._settings.tasks_backoff_seconds * 2.0 ** min(order.attempt - 1, 60)
         delay = random.uniform(0, min(longest, self._settings.tasks_backoff_most_seconds))  # noqa: S311
         return None if order.deadline is not None and time.time() + delay >= order.deadline else delay
 
-    def seconds(self, task: Task[Any, Any]) -> float | None:
-        """How long an attempt may take."""
+    def _seconds(self, task: Task[Any, Any]) -> float | None:
         timeout = self._settings.tasks_timeout_seconds if task.policy.timeout is None else task.policy.timeout
         return timeout or None
 
-    def count(self, name: str, outcome: str, seconds: float) -> None:
-        self._metrics.ended.labels(name, outcome).inc()
-        self._metrics.duration.labels(name).observe(seconds)
-
-
-class UnpackableResultError(Exception):
-    """What a task returned has no form in JSON. Trying again would not help."""
-
-
-class _Attempt:
-    """One call of a task's function."""
-
-    def __init__(self, runner: Runner, order: Order, task: Task[Any, Any]) -> None:
-        self._runner = runner
-        self._task = task
-        self._began = time.perf_counter()
-        self.order = order
-        self.started_at = datetime.now(UTC)
-        self.result: Any = None
-        self.error: Exception | None = None
-        self.retry_in: float | None = None
-        self.cut: Cut | None = None
-
-    async def run(self, arguments: Mapping[str, Any]) -> None:
-        """Call the function. Remembers what became of it; raises nothing."""
-        # A task of its own: cancelling it must not cancel what has to be done afterwards.
-        in_hand = InHand(self.order, asyncio.create_task(self._call(arguments), name=self.order.task))
-        self._runner.in_hand.add(in_hand)
-        try:
-            await asyncio.wait([in_hand.work])
-        finally:
-            self._runner.in_hand.discard(in_hand)
-        self._take(in_hand)
-
-    def _take(self, in_hand: InHand) -> None:
-        work = in_hand.work
-        error = asyncio.CancelledError() if work.cancelled() else work.exception()
-        if error is None:
-            self.result = work.result()
-        elif in_hand.cut:  # whatever it raised when it was cut off
-            self.cut = in_hand.cut
-        else:
-            # A cancellation that was not ours is a failure of the task.
-            self.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
-            self.retry_in = self._runner.retry_in(self.order, self._task, self.error)
-
-    async def _call(self, arguments: Mapping[str, Any]) -> Any:
-        order = self.order
-        current.set(Running(order.id, order.task, order.attempt, order.deadline, self._runner.report))
-        try:
-            async with asyncio.timeout(self._runner.seconds(self._task)):
-                result = await self._task.function(**arguments)
-        except SystemExit as error:  # it would end the worker, and with it what else is under way
-            raise RuntimeError(f"it called sys.exit: {error}") from error
-        try:
-            return self._task.packed_result(result)
-        except ValueError as error:
-            raise UnpackableResultError(f"its result cannot be kept as JSON: {error}") from error
-
-    @property
-    def reason(self) -> str:
-        """What it failed with, in one line."""
-        if isinstance(self.error, TimeoutError) and not str(self.error):
-            return "TimeoutError: it was not done in time"
-        return " ".join(f"{type(self.error).__name__}: {self.error}".split())[:LONGEST_REASON]
-
-    @property
-    def outcome(self) -> str:
-        if self.cut:
-            return {Cut.STOPPED: "handed_back", Cut.CANCELLED: "cancelled"}[self.cut]
-        if self.error is None:
-            return "done"
-        return "failed" if self.retry_in is None else "retried"
-
-    def tell(self) -> None:
-        """Log and count how it ended."""
-        seconds = time.perf_counter() - self._began
-        self._runner.count(self.order.task, self.outcome, seconds)
-        fields = {
-            "task": self.order.task,
-            "task_id": self.order.id,
-            "attempt": self.order.attempt,
-            "outcome": self.outcome,
-            "duration_ms": round(seconds * 1000, 3),
-        }
-        if self.error is None:
-            log.info("task %s %s", self.order.task, self.outcome, extra=fields)
-            return
-        tracing.record(self.error)
-        if self.retry_in is not None:
-            fields["retry_in_seconds"] = round(self.retry_in, 3)
-        level = logging.ERROR if self.retry_in is None else logging.WARNING
-        log.log(level, "task %s %s", self.order.task, self.outcome, extra=fields, exc_info=self.error)
-
 
 async def _give_back(delivery: Delivery) -> None:
-    with contextlib.suppress(ConnectionError, TimeoutError):  # then it comes back by its lease
+    with cannot_raise("a task comes back when its lease is over"), contextlib.suppress(ConnectionError, TimeoutError):
         await delivery.release(TROUBLE_SECONDS)
 
 

@@ -55,9 +55,10 @@ class InHand:
         return time.monotonic() - self.since
 
     def cut_off(self, why: Cut) -> None:
-        """Cancel it."""
-        self.cut = self.cut or why
-        self.work.cancel()
+        """Cancel it, unless it has just ended by itself."""
+        if not self.work.done():
+            self.cut = self.cut or why
+            self.work.cancel()
 
 
 current: ContextVar[Running | None] = ContextVar("chassis_task", default=None)

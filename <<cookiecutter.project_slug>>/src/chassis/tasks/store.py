@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+LARGEST = 900_000
+"""Bytes; NATS takes a message of 1 MiB, unless told otherwise."""
+
 
 class Store(ABC):
     """What is known of tasks: where each stands, which keys are taken, who is the scheduler.
@@ -54,3 +57,10 @@ class Store(ABC):
     @abstractmethod
     async def remove(self, key: str, value: bytes | None = None) -> bool:
         """Remove what is at `key`, if it is `value` or none is given; return whether something was removed. Atomic."""
+
+
+def fitting(value: bytes) -> bytes:
+    """`value`, if it is not too large to be kept. Raises ValueError."""
+    if len(value) > LARGEST:
+        raise ValueError(f"a value of {len(value)} bytes is too large: at most {LARGEST} fit")
+    return value

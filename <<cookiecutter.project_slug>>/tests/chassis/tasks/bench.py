@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -11,7 +12,9 @@ from prometheus_client import CollectorRegistry
 from chassis import Settings
 from chassis.capabilities import with_settings_of
 from chassis.tasks import Tasks
+from chassis.tasks.consumer import always
 from chassis.tasks.opened import Opened
+from chassis.tasks.part import work
 from chassis.tasks.settings import TasksSettings
 
 Open = Callable[..., AbstractAsyncContextManager[Opened]]
@@ -38,6 +41,16 @@ async def at_work(part: Tasks, **settings: Any) -> AsyncIterator[Opened]:
     """A service that serves, and so works on its tasks itself."""
     async with opened(part, **settings) as given, part.at_work({"settings": given.settings, "tasks": given}):
         yield given
+
+
+@contextlib.asynccontextmanager
+async def worker(part: Tasks, **settings: Any) -> AsyncIterator[Opened]:
+    """A worker of its own on what the settings name."""
+    async with opened(part, **settings) as given:
+        state = {"settings": given.settings, "tasks": given}
+        part.duty = partial(work, is_healthy=always)
+        async with part.at_work(state):
+            yield given
 
 
 async def until(holds: Callable[[], Awaitable[object]], seconds: float = 5) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from fault_proxy import FaultProxy, fault_proxy
+from redis.asyncio import Redis
+from tasks import brokers
 from tasks.queues import LEASE, PORTS, URLS, made, message, new_name, remove, require, started, take
 
 from chassis.tasks.queue import Queue
@@ -322,3 +324,21 @@ async def test_a_server_that_says_nothing_holds_nobody_up(kind: str, name: str) 
         await proxy.heal()
         await sent(queue, b"after")
         await came(queue, {b"after"})
+
+
+@pytest.mark.slow
+async def test_a_redis_that_is_full_keeps_what_it_has(name: str, tmp_path: Path) -> None:
+    async with brokers.redis(tmp_path) as server, server.running(), started(server.url, name) as queue:
+        for body in (b"released", b"buried"):
+            await queue.kick(message(body))
+        released, buried = await take(queue, 2)
+        async with Redis.from_url(server.url) as redis:
+            await redis.config_set("maxmemory", "1")
+            sayings = partial(released.release, 0), partial(buried.bury, "why"), partial(queue.kick, message(b""))
+            for saying in sayings:
+                with pytest.raises(ConnectionError):
+                    await saying()
+            await redis.config_set("maxmemory", "0")
+        await buried.bury("why")  # still in hand
+        assert [letter.data for letter in await queue.buried()] == [b"buried"]
+        assert [one.data for one in await take(queue, seconds=LEASE * 3)] == [b"released"]

@@ -135,18 +135,6 @@ async def test_no_retry_comes_after_the_deadline(part: Tasks) -> None:
     assert (info.status, info.attempt) == (Status.FAILED, 1)
 
 
-async def test_a_result_without_a_form_in_json_is_a_failure_for_good(part: Tasks) -> None:
-    @part.task(retries=3)
-    async def odd() -> Any:
-        return object()
-
-    async with at_work(part):
-        info = await ended(part, (await odd.enqueue()).id)
-    assert info.attempt == 1
-    assert info.error is not None
-    assert "cannot be kept as JSON" in info.error
-
-
 async def test_what_leaves_the_process_is_a_failure_of_the_task(part: Tasks) -> None:
     @part.task(retries=0)
     async def leave() -> None:

@@ -1,0 +1,28 @@
+"""Trying again for a while, what a server that is away did not hear."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+PAUSE_SECONDS = 0.1
+
+
+async def insisting(
+    work: Callable[[], Awaitable[None]], seconds: float, *, is_vain: Callable[[], bool] = lambda: False
+) -> None:
+    """Do `work`, which may be done twice, over and over for so long, while its server cannot be reached.
+
+    :param is_vain: whether trying again cannot help any more.
+
+    Raises what `work` raised the last time.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return await work()
+        except (ConnectionError, TimeoutError):
+            if is_vain() or time.monotonic() + PAUSE_SECONDS >= until:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS)
