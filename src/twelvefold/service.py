@@ -310,6 +310,8 @@ class Repository:
     @classmethod
     def found(cls, service: Path) -> Repository | None:
         """The same, or None if there is no repository; `Service.open` reports what else is missing better."""
+        if not service.is_dir():
+            return None
         try:
             return cls.around(service.resolve())
         except NoRepositoryError:
