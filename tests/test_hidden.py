@@ -99,6 +99,11 @@ def test_below_the_top_of_a_repository_and_in_a_worktree(repository: Path, tmp_p
     assert hidden_by(Repository.around(repository), ["f g/h", "f g/new"]) == {}
 
 
+def test_a_sparse_checkout_without_patterns_is_none(repository: Path) -> None:
+    git(repository, "config", "core.sparseCheckout", "true")
+    assert hidden_by(Repository.around(repository), ["new", "b/new"]) == {}
+
+
 def test_the_command_names_what_it_needs_to(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(21):
         (repository / f"{number}").touch()

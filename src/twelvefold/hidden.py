@@ -72,7 +72,8 @@ def _left_out(repository: Repository, paths: Sequence[str]) -> list[str]:
     git answers that for what is in an index alone: one that has nothing but them is checked out in a repository of its
     own, with the patterns of this one and with no other setting, filter or hook of anybody's.
     """
-    if not paths:
+    patterns = Path(_patterns(repository))
+    if not paths or not patterns.is_file():
         return []
     with tempfile.TemporaryDirectory(prefix="twelvefold-") as folder:
         scratch = Path(folder)
@@ -86,7 +87,7 @@ def _left_out(repository: Repository, paths: Sequence[str]) -> list[str]:
         ask("config", "core.sparseCheckoutCone", cone)
         ask("config", "core.sparseCheckout", "true")
         (scratch / ".git/info").mkdir(exist_ok=True)
-        shutil.copyfile(_patterns(repository), scratch / ".git/info/sparse-checkout")
+        shutil.copyfile(patterns, scratch / ".git/info/sparse-checkout")
         empty = ask("hash-object", "-w", "--stdin", stdin="")
         lines = "".join(f"100644 {empty} 0\t{repository.prefix}{path}\0" for path in paths)
         ask("update-index", "-z", "--index-info", stdin=lines)
