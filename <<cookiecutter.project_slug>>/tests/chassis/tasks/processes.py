@@ -99,6 +99,13 @@ class Site:
         file = self.folder / "done"
         return Counter(file.read_text(encoding="utf-8").split() if file.exists() else ())
 
+    async def one_done(self, seconds: float) -> None:
+        """Wait until any task has come to its end: those that are sent at once come in any order."""
+        deadline = time.monotonic() + seconds
+        while not self.done():
+            assert time.monotonic() < deadline, "none is done"
+            await asyncio.sleep(0.05)
+
     async def all_done(self, names: set[str], seconds: float) -> None:
         """Wait until each of these tasks has come to its end."""
         deadline = time.monotonic() + seconds

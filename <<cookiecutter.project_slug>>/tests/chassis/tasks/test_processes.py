@@ -82,7 +82,7 @@ async def test_a_worker_that_is_stopped_finishes_and_hands_back_the_rest_at_once
     async with worker(site, APP_TASKS_CONCURRENCY="2", **long_lease) as stopped:
         # Half a minute of work for this worker, so that a machine that stands still does not see the end of it.
         await site.run("flood 0 120 --seconds 0.5")
-        await site.all_done({"0"}, 10)
+        await site.one_done(10)
         stopped.signal()
         assert await stopped.ended() == 0
     before = site.done()
