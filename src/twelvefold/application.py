@@ -7,7 +7,6 @@ application, the memory says so, and later rollups keep to it.
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from twelvefold.errors import RefusedError
 from twelvefold.ownership import Answers, filled, merged_files
-from twelvefold.service import ANSWERS, APPLICATION, MANIFEST, OWN, TEMPLATE, File, Repository, Service, reseal
+from twelvefold.service import ANSWERS, APPLICATION, MANIFEST, OWN, TEMPLATE, File, Repository, Service, load, reseal
 from twelvefold.strategies.files import FileRule
 
 SHIPPED = ("Chart.yaml", "Containerfile*", "Dockerfile*", "*.Dockerfile", "Procfile", "*compose*.y*ml", "skaffold.yaml")
@@ -53,7 +52,7 @@ class Application:
 
     def leave_out(self, render: Path) -> list[str]:
         """Take the application out of a render, and note that in its memory; return what was there of it."""
-        answers, manifest, stamp = (_loaded(render / name) for name in (ANSWERS, MANIFEST, TEMPLATE))
+        answers, manifest, stamp = (load(render, name) for name in (ANSWERS, MANIFEST, TEMPLATE))
         found = {pattern: fnmatch.filter(manifest, pattern) for pattern in filled(self.paths, answers)}
         for path in {path for paths in found.values() for path in paths}:
             (render / path).unlink()
@@ -80,11 +79,6 @@ def refuse_undeclared(rules: Mapping[str, Any]) -> None:
 
 def _are_texts(several: object) -> bool:
     return isinstance(several, list) and all(isinstance(one, str) for one in several)
-
-
-def _loaded(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
 
 
 def _reduce(render: Path, path: str, keys: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -99,6 +100,7 @@ class Files:
 
     root: Path
 
+    @cached_property
     def names(self) -> list[str]:
         """All paths."""
         return Repository.files(self.root)
@@ -108,7 +110,7 @@ class Files:
         try:
             content = (self.root / path).read_bytes()
         except OSError:  # it is none, or git has it alone: outside a sparse checkout
-            found = blob(self.root, f":./{path}") if path in self.names() else None
+            found = blob(self.root, f":./{path}") if path in self.names else None
             if found is None:
                 return None
             content = found
@@ -154,7 +156,9 @@ def _of_setup_py(text: str | None, *, has_project: bool) -> Iterator[str]:
     except (SyntaxError, ValueError):
         yield "setup.py, which cannot be read"
         return
-    given = [keyword.arg for call in ast.walk(tree) if isinstance(call, ast.Call) for keyword in _of_setup(call, tree)]
+    names = _names_of_setup(tree)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) in names]
+    given = [keyword.arg for call in calls for keyword in call.keywords]
     if found := [name for name in given if name in SETUP]:
         yield f"setup.py: {', '.join(map(str, found))}"
     elif None in given:
@@ -163,13 +167,15 @@ def _of_setup_py(text: str | None, *, has_project: bool) -> Iterator[str]:
         yield "setup.py, and no [project] in pyproject.toml"
 
 
-def _of_setup(call: ast.Call, tree: ast.AST) -> list[ast.keyword]:
-    """The arguments of a call of setup, whatever it was imported as."""
+def _names_of_setup(tree: ast.AST) -> set[str]:
+    """What setup is called there, whatever it was imported as."""
     imported = [name for one in ast.walk(tree) if isinstance(one, ast.ImportFrom) for name in one.names]
-    names = {"setup"} | {name.asname for name in imported if name.name == "setup" and name.asname}
+    return {"setup"} | {name.asname for name in imported if name.name == "setup" and name.asname}
+
+
+def _called(call: ast.Call) -> str:
     function = call.func
-    called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return call.keywords if called in names else []
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _of_setup_cfg(text: str, *, has_project: bool) -> Iterator[str]:
@@ -189,7 +195,7 @@ def _of_setup_cfg(text: str, *, has_project: bool) -> Iterator[str]:
 
 
 def _of_requirements(files: Files, declared: set[str]) -> Iterator[str]:
-    left = [path for path in files.names() if _is_of_requirements(path)]
+    left = [path for path in files.names if _is_of_requirements(path)]
     for path in left:  # which grows by what they include
         text = files.text(path) or ""
         if GENERATED.search(text):

@@ -86,10 +86,10 @@ class Service:
             raise RefusedError(
                 f"{folder} has no {MEMORY}/, so no template made it. To begin: twelvefold adopt {folder}"
             )
-        stamp = _load(root, TEMPLATE)
+        stamp = load(root, TEMPLATE)
         if not all(isinstance(value, str) for value in stamp.values()):
             raise RefusedError(f"{TEMPLATE} must hold texts only. Restore it: git checkout -- {TEMPLATE}")
-        return cls(root, _answers(_load(root, ANSWERS)), manifest_of(_load(root, MANIFEST)), stamp)
+        return cls(root, _answers(load(root, ANSWERS)), manifest_of(load(root, MANIFEST)), stamp)
 
     def file(self, path: str) -> File | None:
         """The file at `path`, None if there is none. Raises RefusedError if it is a link, or under one."""
@@ -149,7 +149,7 @@ def hold_back(root: Path, applied: Mapping[str, str]) -> None:
 
     `applied` maps each path to the hash of what was applied to it the last time, "" if nothing was.
     """
-    manifest, stamp = _load(root, MANIFEST), _load(root, TEMPLATE)
+    manifest, stamp = load(root, MANIFEST), load(root, TEMPLATE)
     held = {path: sha256 for path, sha256 in applied.items() if manifest[path]["sha256"] != sha256}
     if not held:
         return
@@ -160,7 +160,7 @@ def hold_back(root: Path, applied: Mapping[str, str]) -> None:
 
 def reseal(root: Path, manifest: Mapping[str, object], stamp: Mapping[str, object]) -> None:
     """Write the manifest and the stamp into the memory in `root`, sealed."""
-    stamp = {**stamp, "memory": seal(_load(root, ANSWERS), manifest, str(stamp.get(APPLICATION, "")))}
+    stamp = {**stamp, "memory": seal(load(root, ANSWERS), manifest, str(stamp.get(APPLICATION, "")))}
     for name, content in ((MANIFEST, manifest), (TEMPLATE, stamp)):
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (root / name).write_text(text, encoding="utf-8", newline="")
@@ -203,8 +203,8 @@ def folders_above(path: str) -> Iterator[str]:
         yield path[: slash.start()]
 
 
-def _load(root: Path, name: Path) -> dict[str, Any]:
-    """Raises RefusedError if the file is missing or is not a JSON object."""
+def load(root: Path, name: Path) -> dict[str, Any]:
+    """What a file of the memory in `root` holds. Raises RefusedError if it is missing or is not a JSON object."""
     restore = f"Restore it: git checkout -- {name}"
     file = read_file(root, str(name))
     if file is None:

@@ -19,10 +19,8 @@ from scaraplate.strategies import Strategy
 
 from twelvefold import latch
 from twelvefold.decisions import record
-from twelvefold.service import File, hold_back
+from twelvefold.service import APPLIED, File, hold_back
 from twelvefold.strategies.files import FileRule, MergedFile
-
-APPLIED = Path(".twelvefold/applied")
 
 
 class Configured(Strategy):
