@@ -20,9 +20,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.tools/bin
 
 WORKERS ?= 2
 
-# The chassis is plain Python: checked where it lies, before any rendering, with the settings of a rendered service.
-CHASSIS := <<cookiecutter.project_slug>>
-CHASSIS_CONFIG = $(CURDIR)/.cache/services/default/pyproject.toml
+# The chassis and its parts are plain Python: checked where they lie, before any rendering.
+SERVICE := $(CURDIR)/<<cookiecutter.project_slug>>
+IN_PLACE := $(CURDIR)/tests/chassis
 
 .PHONY: help
 help: ## Show what can be done
@@ -78,8 +78,8 @@ test-all: test test-slow test-deep ## Run all tests
 
 .PHONY: lint
 lint: install ## Check style, types and declared dependencies
-	ruff check
-	ruff format --check
+	ruff check --config pyproject.toml
+	ruff format --check --config pyproject.toml
 	mypy
 	deptry src
 	@python scripts/style.py
@@ -93,22 +93,18 @@ hooks: install ## Run the checks before every commit
 
 .PHONY: format
 format: install ## Mend what can be mended of the style
-	ruff check --fix --exit-zero
-	ruff format
-	@python tests/environments.py >/dev/null
-	cd '$(CHASSIS)' && ruff check --fix --exit-zero --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis
-	cd '$(CHASSIS)' && ruff format --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis
+	ruff check --fix --exit-zero --config pyproject.toml
+	ruff format --config pyproject.toml
 
 LANE := slow or not slow
 .PHONY: chassis
-chassis: install ## Lint, type-check and test the chassis in place: make chassis ARGS="-k health"
+chassis: install ## Type-check and test the chassis in place: make chassis ARGS="-k health"
 	@python tests/environments.py >/dev/null
-	@cd '$(CHASSIS)' && export PATH="$(CURDIR)/.cache/services/default/.venv/bin:$$PATH" PYTHONPATH=src && \
-		ruff check --quiet --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis && \
-		ruff format --quiet --check --no-cache --config '$(CHASSIS_CONFIG)' src/chassis tests/chassis && \
-		mypy --config-file '$(CHASSIS_CONFIG)' --cache-dir '$(CURDIR)/.cache/mypy-chassis' src/chassis tests/chassis && \
-		python -m pytest -c '$(CHASSIS_CONFIG)' --rootdir . -o pythonpath='$(CURDIR)/$(CHASSIS)/tests/chassis' \
-			-p no:cacheprovider -m '$(LANE)' tests/chassis $(ARGS)
+	@export PATH="$(CURDIR)/.cache/services/default/.venv/bin:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
+		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && MYPYPATH="$$PYTHONPATH" mypy \
+			--config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis "$${sources[@]}" '$(IN_PLACE)' && \
+		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider -m '$(LANE)' \
+			'$(IN_PLACE)' $(ARGS)
 
 .PHONY: constraints
 constraints: install ## Pin the newest versions of what services depend on

@@ -29,7 +29,7 @@ PORT = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 TASKS = """
 import asyncio, time
 import click
-from chassis.tasks import Tasks
+from chassis_tasks import Tasks
 
 tasks = Tasks()
 

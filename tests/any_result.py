@@ -9,10 +9,11 @@ import asyncio
 import sys
 from typing import Any
 
-from chassis.tasks import Status, Tasks
-from chassis.tasks.memory_queue import MemoryQueue
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from chassis_tasks import Status, Tasks
+from chassis_tasks.memory_queue import MemoryQueue
 from tasks.bench import at_work, count, until
 from tasks.results import LEAVES, failures, serialized_by
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from cookiecutter.main import cookiecutter
 from filelock import FileLock
 
+from installed import search_path, sources
+
 TEMPLATE = Path(__file__).resolve().parents[1]
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 # A fork's own, in a fork.
@@ -49,18 +51,26 @@ def service_python(version: str = "") -> Path:
     with FileLock(CACHE / f"{name}.lock"):
         rendered = render(_absent(CACHE / f"{name}.new"), **EVERYTHING)
         installed = home / ".venv" / "installed-from"
-        declared = (rendered / "pyproject.toml").read_bytes()
+        projects = [rendered / "pyproject.toml", *sorted(rendered.glob("vendor/*/pyproject.toml"))]
+        declared = b"".join(project.read_bytes() for project in projects)
         if not installed.is_file() or installed.read_bytes() != declared:
             shutil.move(rendered, _absent(home))
             environment = {**without_project(), "UV_PYTHON": str(interpreter(version)) if version else sys.executable}
             for command in (
                 ["lock"],
-                ["sync", "--frozen", "--no-install-project", "--compile-bytecode", "--group=hooks"],
+                ["sync", "--frozen", "--no-install-local", "--compile-bytecode", "--group=hooks"],
             ):
                 subprocess.run(["uv", "--quiet", *command], cwd=home, env=environment, check=True)
+            _link_vendor(home)
             installed.write_bytes(declared)
         _absent(CACHE / f"{name}.new")
     return home / ".venv/bin/python"
+
+
+def _link_vendor(home: Path) -> None:
+    """Let type checkers find the chassis and all parts, as if they were installed for editing: none is."""
+    (packages,) = home.glob(".venv/lib/python3*/site-packages")
+    (packages / "vendor.pth").write_text("".join(f"{path}\n" for path in sources(SERVICE)), encoding="utf-8")
 
 
 def interpreter(version: str) -> Path:
@@ -77,6 +87,11 @@ def interpreter(version: str) -> Path:
         if subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode == 0:
             return Path(name)
     raise LookupError(f"no Python {version}")
+
+
+def service_path(service: Path) -> str:
+    """PYTHONPATH for `service` in that environment: its package, and what is in its vendor/."""
+    return search_path(service, CACHE / "metadata")
 
 
 def without_project() -> dict[str, str]:

@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from commands import Done, run
-from environments import CACHE, without_project
+from environments import CACHE, service_path, without_project
 
 LISTENING = re.compile(r"listening on http://([\d.]+):(\d+)")
 START_SECONDS = 30
 STOP_SECONDS = 30
-# The chassis' tests run in place, and on each Python: their bytes are the same in every service.
-TEAM_S_TESTS = ("pytest", "-q", "--ignore=tests/chassis")
 
 
 @dataclass
@@ -121,7 +119,7 @@ def run_in(service: Path, python: Path, *arguments: str, **variables: str) -> Do
     """Run the shared environment's Python in `service`, with `variables` added to the environment."""
     # mypy's of one test serves the next: most of its time goes into libraries, which all services share.
     shared = {"MYPY_CACHE_DIR": str(CACHE / f"mypy-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")}
-    environment = {**without_project(), **shared, "PYTHONPATH": str(service / "src"), **variables}
+    environment = {**without_project(), **shared, "PYTHONPATH": service_path(service), **variables}
     return run(python, "-m", *arguments, cwd=service, env=environment)
 
 
@@ -140,7 +138,7 @@ def write_package(service: Path, files: Mapping[str, str]) -> Path:
 
 def environment_of(service: Path, **variables: str) -> dict[str, str]:
     """An environment in which `service` runs from its folder, on a free port, with `variables`."""
-    return {**without_project(), "PYTHONPATH": str(service / "src"), "PORT": "0", **variables}
+    return {**without_project(), "PYTHONPATH": service_path(service), "PORT": "0", **variables}
 
 
 def _read(stream: IO[str] | None, service: Running, listening: threading.Event) -> None:

@@ -30,9 +30,9 @@ API = """
 from fastapi import APIRouter
 from sqlalchemy import select
 
-from chassis.auth import requires
-from chassis.database import Session
-from chassis.tasks import TaskInfo
+from chassis_auth import requires
+from chassis_database import Session
+from chassis_tasks import TaskInfo
 
 from .database import Note
 from .tasks import tasks, write
@@ -63,7 +63,7 @@ async def find(one: str) -> TaskInfo | None:
 TASKS = """
 import asyncio
 
-from chassis.tasks import Tasks
+from chassis_tasks import Tasks
 
 from .database import Note, database
 

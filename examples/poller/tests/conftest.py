@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from chassis.auth import make_token
+from chassis_auth import make_token
 from chassis.cli import main
 
 from poller.__main__ import service

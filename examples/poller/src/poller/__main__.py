@@ -1,7 +1,7 @@
 """The composition root: builds the parts of the service and hands them to the chassis."""
 
 from chassis import Service
-from chassis.auth import caller_or_address
+from chassis_auth import caller_or_address
 
 from . import api, page
 from .fetch import fetcher

@@ -14,9 +14,9 @@ from pydantic import AfterValidator, BaseModel, Field
 from sqlalchemy import delete, select
 
 from chassis import ProblemError, problems
-from chassis.auth import Caller, requires
-from chassis.database import Session
-from chassis.tasks import TasksUnavailableError
+from chassis_auth import Caller, requires
+from chassis_database import Session
+from chassis_tasks import TasksUnavailableError
 
 from . import jobs
 from .auth import READ, WRITE

@@ -1,6 +1,6 @@
 """Who is calling."""
 
-from chassis.auth import Auth
+from chassis_auth import Auth
 
 READ, WRITE = "polls:read", "polls:write"
 """The scopes: to see what was polled, and to have something polled."""

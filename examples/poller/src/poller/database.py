@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis.database import NAMING_CONVENTION, Database, UtcDateTime
+from chassis_database import NAMING_CONVENTION, Database, UtcDateTime
 
 from .fetch import MOST_VALIDATOR
 from .guard import MOST_BYTES

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from chassis.tasks import Tasks
+from chassis_tasks import Tasks
 
 from . import jobs
 from .database import Job

@@ -1,0 +1,300 @@
+"""The queue in NATS: a JetStream work queue with one durable consumer, and a stream of dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Collection
+from functools import partial
+from typing import Any
+from urllib.parse import quote, unquote
+
+from nats.errors import MsgAlreadyAckdError
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError, NotFoundError
+from taskiq.message import BrokerMessage
+
+from chassis.lifecycle import ended
+
+from .insisting import insisting
+from .nats_connection import NatsConnection, told_plainly
+from .queue import Buried, Delivery, Queue, first_of
+
+CONSUMER = "workers"
+WAIT_SECONDS = 0.5
+"""How long the server waits for a message, which is also how long a stop may take."""
+AT_ONCE = 100
+BEATS = 3  # a lease
+NOT_BEFORE, ATTEMPT, REASON = "Chassis-Not-Before", "Chassis-Attempt", "Chassis-Reason"
+
+
+class NatsQueue(Queue):
+    """What waits is in a stream of its own, from which a message goes when it is acknowledged."""
+
+    def __init__(self, *, url: str, name: str, prefetch: int, lease_seconds: float) -> None:
+        super().__init__(url=url, name=name, prefetch=prefetch, lease_seconds=lease_seconds)
+        self._connection = NatsConnection(url)
+        self._subject, self._dead_subject = f"{name}.queue", f"{name}.dead"
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{name}.{CONSUMER}"
+        self._dead = f"{name}-dead"
+        self._is_made = self._is_closed = False
+        self._held: dict[str, Any] = {}
+        self._room = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    async def startup(self) -> None:
+        await super().startup()
+        with contextlib.suppress(ConnectionError):  # a server that is away may come; readiness tells
+            await self._stream()
+
+    async def shutdown(self) -> None:
+        self._is_closed = True
+        if self._ending:
+            await asyncio.wait([self._ending])
+        if self._beating:
+            await ended(self._beating)
+        await self._connection.close()
+        await super().shutdown()
+
+    async def kick(self, message: BrokerMessage) -> None:
+        delay = float(message.labels.get("delay") or 0)
+        await self._send(self._subject, message.message, _later(delay))
+
+    async def listen(self) -> AsyncGenerator[Delivery, None]:
+        if self._beating is None:  # it goes on when nobody listens any more, but some are still worked on
+            self._beating = asyncio.create_task(self._beat())
+        fetched: deque[Any] = deque()
+        news, closing = asyncio.Event(), asyncio.Event()
+        fetching = asyncio.create_task(self._fetch(fetched, news, closing))
+        fetching.add_done_callback(lambda _: news.set())
+        try:
+            while True:
+                yield self._delivery(await first_of(fetched, news, fetching))
+        finally:
+            closing.set()
+            self._room.set()
+            self._ending = asyncio.create_task(self._end(fetching, fetched))
+            await asyncio.shield(self._ending)
+
+    async def ping(self) -> None:
+        with told_plainly():
+            await (await self._stream()).stream_info(self.name)
+
+    async def depth(self) -> int:
+        with told_plainly():
+            about = await (await self._stream()).consumer_info(self.name, CONSUMER)
+        return int(about.num_pending)
+
+    async def buried(self, limit: int = 100) -> list[Buried]:
+        return [
+            Buried(str(one.seq), one.data or b"", unquote((one.headers or {}).get(REASON, "")), one.time)
+            for one in await self._letters(limit)
+        ]
+
+    async def replay(self, ids: Collection[str] | None = None) -> int:
+        stream = await self._stream()
+        if ids is None:
+            letters = await self._letters(None)
+        else:
+            found = [await self._letter(int(one)) for one in dict.fromkeys(ids) if one.isdecimal()]
+            letters = [one for one in found if one]
+        for one in letters:
+            await self._send(self._subject, one.data or b"", {})
+            with told_plainly():
+                await stream.delete_msg(self._dead, one.seq)
+        return len(letters)
+
+    async def _stream(self) -> Any:
+        """JetStream, with what the queue needs made in it."""
+        stream = await self._connection.stream()
+        if not self._is_made:
+            with told_plainly():
+                await self._make(stream)
+            self._is_made = True
+        return stream
+
+    async def _make(self, stream: Any) -> None:
+        for name, subject, retention in (
+            (self.name, self._subject, RetentionPolicy.WORK_QUEUE),
+            (self._dead, self._dead_subject, RetentionPolicy.LIMITS),
+        ):
+            config = StreamConfig(
+                name=name, subjects=[subject], retention=retention, storage=StorageType.FILE, allow_direct=True
+            )
+            with contextlib.suppress(BadRequestError):  # it is there, perhaps as an operator has changed it
+                await stream.add_stream(config)
+        consumer = ConsumerConfig(
+            durable_name=CONSUMER,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=self.lease_seconds,
+            max_deliver=-1,  # when to give up is not the server's to say: it would drop the message
+            max_ack_pending=-1,  # delayed messages count, too
+            max_waiting=10_000,
+        )
+        await stream.add_consumer(self.name, consumer)
+
+    async def _send(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+        stream = await self._stream()
+        with told_plainly():
+            try:
+                await stream.publish(subject, data, headers=headers or None)
+            except NotFoundError:  # somebody has emptied the server
+                self._is_made = False
+                await (await self._stream()).publish(subject, data, headers=headers or None)
+
+    async def _fetch(self, fetched: deque[Any], news: asyncio.Event, closing: asyncio.Event) -> None:
+        await self._stream()
+        client = await self._connection.client()
+        inbox, over = client.new_inbox(), asyncio.Event()
+        left = 0
+        status = ""
+
+        async def take(message: Any) -> None:
+            nonlocal left, status
+            left -= 1
+            if status := (message.headers or {}).get("Status", ""):
+                left = 0  # the time is over, or there is nobody to ask
+            elif (early := _early(message)) > 0:
+                await message.nak(delay=early)
+            else:
+                self._held[message.reply] = message
+                fetched.append(message)
+                news.set()
+            if left <= 0:
+                over.set()
+
+        # Not by nats-py's fetch: that waits for the rest of a batch when it could hand the first over.
+        with told_plainly():
+            subscription = await client.subscribe(inbox, cb=take)
+            try:
+                while not closing.is_set():
+                    left = min(self.prefetch - len(self._held), AT_ONCE)
+                    if left <= 0:
+                        self._room.clear()
+                        await self._room.wait()
+                        continue
+                    over.clear()
+                    await client.publish(self._next, _asked(left), reply=inbox)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(WAIT_SECONDS * 2):
+                            await over.wait()
+                    await self._connection.client()  # raises if it is gone
+                    if status not in {"", "404", "408"}:  # somebody has emptied the server, or it is starting
+                        await asyncio.sleep(WAIT_SECONDS)
+                        self._is_made = False
+                        await self._stream()
+            finally:
+                # Or it would come back with the connection, and take what nobody hands out.
+                await subscription.unsubscribe()
+
+    def _delivery(self, message: Any) -> Delivery:
+        return Delivery(
+            data=message.data,
+            attempt=_attempt(message),
+            ack=partial(self._ack, message),
+            release=partial(self._release, message),
+            bury=partial(self._bury, message),
+        )
+
+    async def _ack(self, message: Any) -> None:
+        if message.reply in self._held:
+            try:
+                await _said(message.ack())
+            finally:  # held no more, even if the server does not hear of it: then the lease ends
+                self._let_go(message)
+
+    async def _release(self, message: Any, seconds: float) -> None:
+        if message.reply in self._held:
+            # Not by a nak with a delay: NATS 2.9 forgets now and then how often it has delivered such a message.
+            headers = {**_later(seconds), ATTEMPT: str(_attempt(message))}
+            try:
+                await self._send(self._subject, message.data, headers)
+            finally:
+                self._let_go(message)
+            await _said(message.ack())
+
+    async def _bury(self, message: Any, reason: str) -> None:
+        if message.reply in self._held:
+            # A header is one line of ASCII.
+            send = partial(self._send, self._dead_subject, message.data, {REASON: quote(reason)})
+            await insisting(send, self.lease_seconds, is_vain=lambda: self._is_closed)
+            await _said(message.ack())
+            self._let_go(message)
+
+    def _let_go(self, message: Any) -> bool:
+        self._room.set()
+        return self._held.pop(message.reply, None) is not None
+
+    async def _end(self, fetching: asyncio.Task[None], fetched: deque[Any]) -> None:
+        """Give back what was fetched and not handed out."""
+        # Not cancelled: what the server has sent by then would be lost until the lease is over.
+        await asyncio.wait([fetching])
+        if not fetching.cancelled():
+            fetching.exception()  # who listened was told
+        with contextlib.suppress(ConnectionError):  # then they come back when their lease is over
+            while fetched:
+                message = fetched.popleft()
+                if self._let_go(message):
+                    await _said(message.nak())
+
+    async def _beat(self) -> None:
+        # Tells the server that what is held is worked on.
+        while True:
+            await asyncio.sleep(self.lease_seconds / BEATS)
+            for message in [*self._held.values()]:
+                with contextlib.suppress(ConnectionError):
+                    await _said(message.in_progress())
+
+    async def _letters(self, limit: int | None) -> list[Any]:
+        stream = await self._stream()
+        with told_plainly():
+            state = (await stream.stream_info(self._dead)).state
+            number, letters = int(state.first_seq), list[Any]()
+            while number <= state.last_seq and (limit is None or len(letters) < limit):
+                try:
+                    letter = await stream.get_msg(self._dead, seq=number, subject=self._dead_subject, next=True)
+                except NotFoundError:
+                    break
+                letters.append(letter)
+                number = letter.seq + 1
+        return letters
+
+    async def _letter(self, number: int) -> Any:
+        stream = await self._stream()
+        with told_plainly():
+            try:
+                return await stream.get_msg(self._dead, seq=number)
+            except NotFoundError:
+                return None
+
+
+def _asked(count: int) -> bytes:
+    return json.dumps({"batch": count, "expires": int(WAIT_SECONDS * 1e9)}).encode()
+
+
+async def _said(word: Any) -> None:
+    with told_plainly(), contextlib.suppress(MsgAlreadyAckdError):
+        await word
+
+
+def _early(message: Any) -> float:
+    """How many seconds before its time a message came."""
+    not_before = (message.headers or {}).get(NOT_BEFORE)
+    return float(not_before) - time.time() if not_before else 0
+
+
+def _attempt(message: Any) -> int:
+    headers = message.headers or {}
+    delivered = int(message.metadata.num_delivered)
+    if NOT_BEFORE in headers:  # it came once before its time
+        delivered = max(1, delivered - 1)
+    return int(headers.get(ATTEMPT, 0)) + delivered
+
+
+def _later(seconds: float) -> dict[str, str]:
+    """The headers of a message that is not to be worked on for so long."""
+    return {NOT_BEFORE: f"{time.time() + seconds:.3f}"} if seconds > 0 else {}

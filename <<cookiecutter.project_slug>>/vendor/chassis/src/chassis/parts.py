@@ -1,0 +1,140 @@
+"""The parts of this service: which are installed, and where the team's package has put them together.
+
+A distribution brings a part by an entry point in the group `twelvefold.parts`: its name is the part's, and it names the
+kind, a subclass of `Part`. What is not installed is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from importlib.metadata import EntryPoint, distributions
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import BaseModel, create_model
+
+from .lifecycle import StartError
+
+if TYPE_CHECKING:
+    from .part import Part
+
+GROUP = "twelvefold.parts"
+OURS = "twelvefold-chassis-"  # what our distributions are called, before the capability
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def installed() -> dict[str, type[Part]]:
+    """The kind of each part that is installed, by its name, in the order in which they open.
+
+    Raises StartError if one cannot be used.
+    """
+    return _ordered({name: _kind(entry) for name, entry in _entries().items()})
+
+
+def found(package: str) -> dict[str, Part]:
+    """The part of each kind that is installed: `database` in `<package>/database.py`, and so on.
+
+    Raises StartError if one is missing.
+    """
+    return {name: _found(package, name, kind) for name, kind in installed().items()}
+
+
+def forget() -> None:
+    """Look anew at what is installed: for tests that install something."""
+    _entries.cache_clear()
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    entries: dict[str, EntryPoint] = {}
+    for entry in _all_entries():
+        taken = entries.setdefault(entry.name, entry)
+        if taken.value != entry.value:
+            raise StartError(
+                f"Two distributions bring a part {entry.name}: {_distribution(taken)} and {_distribution(entry)}. "
+                "Take one of them out of the dependencies."
+            )
+    return entries
+
+
+def _all_entries() -> Iterator[EntryPoint]:
+    # Faster than `entry_points(group=...)`, which parses what all distributions say.
+    for distribution in distributions():
+        if GROUP in (distribution.read_text("entry_points.txt") or ""):
+            yield from distribution.entry_points.select(group=GROUP)
+
+
+def _kind(entry: EntryPoint) -> type[Part]:
+    from .part import Part
+
+    kind = entry.load()
+    if not (isinstance(kind, type) and issubclass(kind, Part)):
+        raise StartError(
+            f"{_distribution(entry)} brings a part {entry.name}, but {entry.value} is no chassis.part.Part."
+        )
+    return kind
+
+
+def _ordered(kinds: dict[str, type[Part]]) -> dict[str, type[Part]]:
+    order: TopologicalSorter[str] = TopologicalSorter()
+    for name, kind in sorted(kinds.items()):
+        order.add(name, *(other for other in kind.after if other in kinds))
+    try:
+        return {name: kinds[name] for name in order.static_order()}
+    except CycleError as error:
+        raise StartError(f"These parts each want to open after the other: {', '.join(error.args[1])}.") from error
+
+
+def _found(package: str, name: str, kind: type[Part]) -> Part:
+    module = f"{package}.{name}"
+    try:
+        part = getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        part = None
+    if not isinstance(part, kind):
+        raise StartError(
+            f"The part {name} is installed, but {module.replace('.', '/')}.py has no `{name} = {kind.__name__}(...)`. "
+            f"Add it, or {_without(name)}."
+        )
+    return part
+
+
+def _without(name: str) -> str:
+    distribution = _distribution(_entries()[name])
+    if distribution.startswith(OURS):
+        return f"update with --answer {name}=false"
+    return f"take {distribution} out of the dependencies"
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "a distribution"
+
+
+def complete(settings: type[Model]) -> type[Model]:
+    """`settings` with those of every part that is installed. Raises StartError if two have a setting of one name."""
+    return with_settings_of([kind.settings for kind in installed().values()], settings)
+
+
+def with_settings_of(mixins: Iterable[type[BaseModel]], settings: type[Model]) -> type[Model]:
+    """`settings` and `mixins` in one class. Raises StartError if two have a setting of one name."""
+    new = tuple(mixin for mixin in mixins if mixin.model_fields and not issubclass(settings, mixin))
+    return _joined(new, settings) if new else settings
+
+
+@cache
+def _joined(mixins: tuple[type[BaseModel], ...], settings: type[Model]) -> type[Model]:
+    taken = set(settings.model_fields)
+    for mixin in mixins:
+        if twice := sorted(taken & mixin.model_fields.keys()):
+            raise StartError(
+                f"{settings.__name__} has a setting {twice[0]}, which is the chassis' own now. Take yours out, or give "
+                "it another name."
+            )
+        taken |= mixin.model_fields.keys()
+    bases: Any = (*reversed(mixins), settings)  # pydantic takes the fields of the last base first
+    return cast("type[Model]", create_model(settings.__name__, __base__=bases, __module__=settings.__module__))

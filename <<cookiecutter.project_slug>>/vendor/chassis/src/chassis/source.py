@@ -1,0 +1,16 @@
+"""Where the team's package lies: what stands beside it is the service's too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def homes(module: str) -> list[Path]:
+    """The folders that may be the project's, of a package in `src/` or beside pyproject.toml; none of a script's.
+
+    :param module: the name of the package, or of a module in it, which is imported.
+    """
+    package = sys.modules.get(module.partition(".")[0])
+    file = getattr(package, "__file__", None)
+    return list(Path(file).absolute().parents[1:3]) if file else []

@@ -1,0 +1,76 @@
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from starlette.testclient import TestClient
+
+from chassis import Resource, Service, Settings, parts
+from chassis.layers import USUAL_NAMES
+from service_process import make_service
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A test that runs a command sets logging up for the whole process; the next one finds it as it was."""
+    root = logging.getLogger()
+    level, handlers = root.level, [*root.handlers]
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    logging.captureWarnings(False)
+
+
+@pytest.fixture(autouse=True)
+def parts_as_they_were() -> Iterator[None]:
+    """A test that installs a part leaves none to the next."""
+    parts.forget()
+    yield
+    parts.forget()
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration folder that says only what must be said."""
+    directory = tmp_path / "config"
+    directory.mkdir()
+    (directory / "settings.toml").write_text('name = "under-test"\n', encoding="utf-8")
+    for name in [name for name in os.environ if name.startswith("APP_") or name in USUAL_NAMES]:
+        monkeypatch.delenv(name)  # what the shell of whoever runs the tests exports
+    monkeypatch.setenv("APP_CONFIG_DIR", str(directory))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def sample_service(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small service with this chassis; `service_process.running` starts it."""
+    return make_service(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start a service with some endpoints and settings: `serve(router, docs=False)`; gives a client of it."""
+    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    with contextlib.ExitStack() as stack:
+
+        def start(*routers: APIRouter, resources: Mapping[str, Resource] | None = None, **settings: Any) -> TestClient:
+            service = Service(package="under_test", routers=routers, resources=resources)
+            return stack.enter_context(TestClient(service.app(Settings(name="under-test", **settings))))
+
+        yield start

@@ -1,0 +1,8 @@
+import pytest
+
+from chassis_tasks import Tasks
+
+
+@pytest.fixture
+def part() -> Tasks:
+    return Tasks()

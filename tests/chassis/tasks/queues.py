@@ -1,0 +1,129 @@
+"""Queues of every kind, for tests: each with a name of its own on a server that others use too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import NoReturn
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from taskiq.message import BrokerMessage
+
+from chassis_tasks.queue import Delivery, Queue
+from chassis_tasks.urls import QUEUES
+
+URLS = {
+    "memory": "memory://",
+    "redis": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
+    "amqp": os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"),
+    "nats": os.environ.get("TEST_NATS_URL", "nats://127.0.0.1:4222"),
+}
+PORTS = {"redis": 6379, "amqp": 5672, "nats": 4222}
+LEASE = 1.2
+"""Seconds; short, so that what is lost comes back while a test waits."""
+
+
+def require(url: str) -> None:
+    """Skip the test, by the server's name, if it is not there; fail it where it must be."""
+    place = urlsplit(url)
+    port = place.port or PORTS.get(place.scheme)
+    if port is None:
+        return
+    try:
+        socket.create_connection((str(place.hostname), port), timeout=1).close()
+    except OSError:
+        needed(f"needs {place.scheme} at {place.hostname}:{port}")
+
+
+def needed(reason: str) -> NoReturn:
+    """Skip the test, or fail it where servers are required."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def made(url: str, name: str, *, prefetch: int = 10, lease: float = LEASE) -> Queue:
+    """A queue, not started."""
+    module, kind = QUEUES[urlsplit(url).scheme]
+    make = getattr(import_module(f"chassis_tasks.{module}"), kind)
+    queue: Queue = make(url=url, name=name, prefetch=prefetch, lease_seconds=lease)
+    return queue
+
+
+@contextlib.asynccontextmanager
+async def started(url: str, name: str, *, prefetch: int = 10, lease: float = LEASE) -> AsyncIterator[Queue]:
+    queue = made(url, name, prefetch=prefetch, lease=lease)
+    await queue.startup()
+    try:
+        yield queue
+    finally:
+        await queue.shutdown()
+
+
+def new_name() -> str:
+    return f"test-{uuid4().hex[:12]}"
+
+
+async def remove(url: str, name: str) -> None:
+    """Take away what a queue and a store of this name left on the server."""
+    await REMOVERS[urlsplit(url).scheme](url, name)
+
+
+async def _nothing(url: str, name: str) -> None:
+    pass
+
+
+async def _of_redis(url: str, name: str) -> None:
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(url) as redis:
+        keys = [key async for key in redis.scan_iter(match=f"tasks:*{name}*")]
+        if keys:
+            await redis.delete(*keys)
+
+
+async def _of_amqp(url: str, name: str) -> None:
+    import aio_pika
+
+    async with await aio_pika.connect(url) as connection:
+        for suffix in ("", ".dead", *(f".delayed.{level}" for level in range(40))):
+            channel = await connection.channel()
+            with contextlib.suppress(aio_pika.exceptions.AMQPError):
+                await channel.queue_delete(f"{name}{suffix}")
+
+
+async def _of_nats(url: str, name: str) -> None:
+    import nats
+    from nats.js.errors import NotFoundError
+
+    connection = await nats.connect(url)
+    context = connection.jetstream()
+    for stream in (name, f"{name}-dead", f"KV_{name}"):
+        with contextlib.suppress(NotFoundError):
+            await context.delete_stream(stream)
+    await connection.close()
+
+
+REMOVERS = {"memory": _nothing, "redis": _of_redis, "amqp": _of_amqp, "nats": _of_nats}
+
+
+def message(body: bytes, **labels: float) -> BrokerMessage:
+    return BrokerMessage(task_id=uuid4().hex, task_name="task", message=body, labels=labels)
+
+
+async def take(queue: Queue, count: int = 1, *, seconds: float = 5) -> list[Delivery]:
+    """The next deliveries; nothing else is held then. Raises TimeoutError."""
+    taken: list[Delivery] = []
+    async with asyncio.timeout(seconds):
+        async with contextlib.aclosing(queue.listen()) as deliveries:
+            async for delivery in deliveries:
+                taken.append(delivery)
+                if len(taken) == count:
+                    break
+    return taken

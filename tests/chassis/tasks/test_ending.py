@@ -1,0 +1,641 @@
+"""What ran to its end is never done again, whatever cannot be recorded, counted, logged or told to the queue."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from redis.asyncio import Redis
+from taskiq import TaskiqMessage
+from taskiq.abc.middleware import TaskiqMiddleware
+
+from chassis import tracing
+from chassis_tasks import Status, Tasks, TasksUnavailableError, ending, insisting
+from chassis_tasks.memory_queue import MemoryQueue
+from chassis_tasks.memory_store import MemoryStore
+from chassis_tasks.opened import Opened
+from chassis_tasks.order import Order
+from chassis_tasks.queue import Delivery
+from chassis_tasks.records import Records, TaskInfo
+from chassis_tasks.running import Cut, InHand
+from fault_proxy import FaultProxy, fault_proxy
+from tasks import brokers
+from tasks.bench import at_work, count, until, worker
+from tasks.queues import PORTS, URLS, new_name, remove, require
+from tasks.results import TOO_LARGE, failures, generated, unkeepable
+
+pytestmark = pytest.mark.anyio
+SERVERS = [kind for kind in URLS if kind != "memory"]
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "RECORD_SECONDS", 0.3)
+    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture(params=URLS)
+async def named(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, str]]:
+    """Settings that name a queue of the test's own on each kind of broker."""
+    url, name = URLS[request.param], new_name()
+    store = URLS["redis"] if request.param == "amqp" else ""
+    for each in {url, store} - {""}:
+        require(each)
+    yield {"broker_url": url, "tasks_store_url": store, "tasks_queue": name}
+    for each in {url, store} - {""}:
+        await remove(each, name)
+
+
+class Runs:
+    """Counts how often a task did its work."""
+
+    def __init__(self, part: Tasks, end: Callable[[], Any], **policy: Any) -> None:
+        self.count = 0
+        self.one = ""
+
+        @part.task(**policy)
+        async def work() -> Any:
+            self.count += 1
+            return end()
+
+        self._part, self._task = part, work
+
+    async def sent(self) -> str:
+        self.one = (await self._task.enqueue()).id
+        return self.one
+
+    async def info(self) -> TaskInfo:
+        return await self._part.wait(self.one, seconds=5)
+
+
+def raises(error: BaseException) -> Callable[[], Any]:
+    def end() -> None:
+        raise error
+
+    return end
+
+
+async def is_gone(opened: Opened) -> bool:
+    """Whether nothing waits, is held or is delayed."""
+    if isinstance(opened.queue, MemoryQueue):
+        return opened.queue.left() == 0
+    return await opened.queue.depth() == 0
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("kind", unkeepable())
+async def test_a_result_that_cannot_be_kept(part: Tasks, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    runs = Runs(part, lambda: unkeepable()[kind], retries=3)
+    async with at_work(part) as opened:
+        await runs.sent()
+        info = await runs.info()
+        await until(lambda: is_gone(opened))
+        assert await opened.queue.buried() == []
+    assert (runs.count, info.status, info.result, info.attempt) == (1, Status.DONE, None, 1)
+    assert str(info.error).startswith("Its result could not be recorded: ")
+    assert count(opened, "work", "done_without_result") == 1
+    [line] = errors(caplog)
+    assert line.startswith("task work is done, but its result could not be recorded: ")
+    [record] = [record for record in caplog.records if record.message == line]
+    assert (record.__dict__["task_id"], record.__dict__["outcome"]) == (runs.one, "done_without_result")
+
+
+@pytest.mark.parametrize("kind", ["no form", "5,000 digits", "too large"])
+async def test_nobody_gets_it_again_on_any_broker(part: Tasks, named: dict[str, str], kind: str) -> None:
+    values = {**unkeepable(), "too large": TOO_LARGE}
+    runs = Runs(part, lambda: values[kind], retries=3)
+    async with worker(part, **named) as opened:
+        await runs.sent()
+        info = await runs.info()
+        await until(lambda: is_gone(opened))
+    async with worker(part, **named) as opened:  # gives back what it was given, and takes what there is
+        assert await is_gone(opened)
+        assert await opened.queue.buried() == []
+    is_kept = kind == "too large" and named["broker_url"] == URLS["memory"]  # which has no limit
+    assert (runs.count, info.status, info.result is None) == (1, Status.DONE, not is_kept)
+
+
+async def test_whatever_it_returns_it_runs_once(part: Tasks) -> None:
+    choice = random.Random(13)  # noqa: S311
+    values = [generated(choice) for _ in range(200)]
+    runs = dict.fromkeys(range(len(values)), 0)
+
+    @part.task(retries=3)
+    async def work(number: int) -> Any:
+        runs[number] += 1
+        return values[number]
+
+    async with at_work(part) as opened:
+        sent = [await work.enqueue(number) for number in runs]
+        ended = [await part.wait(one.id, seconds=30) for one in sent]
+        await until(lambda: is_gone(opened))
+        assert await opened.queue.buried() == []
+    assert {info.status for info in ended} == {Status.DONE}
+    assert set(runs.values()) == {1}
+    kept = count(opened, "work", "done")
+    assert 0 < kept < len(values)
+    assert kept + count(opened, "work", "done_without_result") == len(values)
+
+
+@pytest.mark.parametrize("kind", failures())
+async def test_whatever_it_raises_it_fails_once(part: Tasks, kind: str) -> None:
+    runs = Runs(part, raises(failures()[kind]), retries=0)
+    async with at_work(part) as opened:
+        await runs.sent()
+        info = await runs.info()
+        await until(opened.queue.buried)
+        assert await is_gone(opened)
+        [letter] = await opened.queue.buried()
+    assert (runs.count, info.status) == (1, Status.FAILED)
+    assert info.error == letter.reason
+    assert 0 < len(letter.reason) <= 500
+    assert count(opened, "work", "failed") == 1
+
+
+async def test_odd_words_fit_every_broker(part: Tasks, named: dict[str, str]) -> None:
+    runs = Runs(part, raises(ValueError("\ud800 \x00 é")), retries=0)
+    async with worker(part, **named) as opened:
+        await runs.sent()
+        await until(opened.queue.buried)
+        [letter] = await opened.queue.buried()
+        assert letter.reason == "ValueError: \\ud800 \x00 é"
+    assert runs.count == 1
+
+
+# Every fault of a store, at every word that is said to it once the function has ended.
+STORE_FAULTS = [
+    *(ConnectionError("away"), TimeoutError(), ValueError("too large"), RuntimeError("odd"), KeyError("x")),
+    None,
+]
+
+
+def break_store(monkeypatch: pytest.MonkeyPatch, fault: Exception | None, methods: tuple[str, ...]) -> None:
+    async def broken(*_: Any, **__: Any) -> Any:
+        if fault:
+            raise fault
+        await asyncio.Event().wait()  # a black hole
+
+    for method in methods:
+        monkeypatch.setattr(MemoryStore, method, broken)
+
+
+@pytest.mark.parametrize("fault", STORE_FAULTS, ids=repr)
+@pytest.mark.parametrize("end", [lambda: "result", raises(ValueError("no"))], ids=["done", "failed"])
+async def test_a_store_that_fails(
+    part: Tasks,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception | None,
+    end: Callable[[], Any],
+) -> None:
+    def then_end() -> Any:
+        break_store(monkeypatch, fault, ("get", "put", "add", "swap", "remove"))
+        return end()
+
+    runs = Runs(part, then_end, retries=0)
+    async with at_work(part) as opened:
+        await part.known["work"].using(key="one").enqueue()
+        await until(lambda: _counted(opened, "done_without_result", "failed"))
+        await until(lambda: is_gone(opened))
+        failed = bool(count(opened, "work", "failed"))
+        assert len(await opened.queue.buried()) == failed
+    assert runs.count == 1
+    told = [line for line in errors(caplog) if "could not be recorded" in line]
+    assert len(told) == 1
+    assert "argument" not in told[0]
+
+
+async def _counted(opened: Opened, *outcomes: str) -> bool:
+    return any(count(opened, "work", outcome) for outcome in outcomes)
+
+
+async def test_a_store_that_is_away_for_a_moment(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, troubles = MemoryStore.put, [ConnectionError()] * 5
+
+    async def troubled(*args: Any, **kwargs: Any) -> None:
+        if runs.count and troubles:
+            raise troubles.pop()
+        await put(*args, **kwargs)
+
+    monkeypatch.setattr(MemoryStore, "put", troubled)
+    runs = Runs(part, lambda: "result")
+    async with at_work(part) as opened:
+        await runs.sent()
+        assert (await runs.info()).result == "result"
+    assert (count(opened, "work", "done"), troubles) == (1, [])
+
+
+async def test_a_key_that_cannot_be_freed(
+    part: Tasks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = Runs(part, lambda: break_store(monkeypatch, ConnectionError("away"), ("remove",)))
+    async with at_work(part) as opened:
+        await part.known["work"].using(key="one").enqueue()
+        await until(lambda: is_gone(opened))
+    assert (runs.count, count(opened, "work", "done")) == (1, 1)
+    assert errors(caplog) == ["the key of task work is not free: ConnectionError: away"]
+
+
+@pytest.mark.parametrize("where", ["ended", "duration"])
+async def test_metrics_that_fail(part: Tasks, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    class Broken:
+        def labels(self, *_: str) -> None:
+            raise OSError("no space left for the metrics of this process")
+
+    runs = Runs(part, lambda: "result")
+    async with at_work(part) as opened:
+        monkeypatch.setattr(opened.metrics, where, Broken())
+        await runs.sent()
+        assert (await runs.info()).result == "result"
+        await until(lambda: is_gone(opened))
+    assert runs.count == 1
+
+
+@pytest.mark.parametrize("end", [lambda: "result", lambda: object(), raises(ValueError("no"))])
+async def test_a_log_that_fails(part: Tasks, end: Callable[[], Any]) -> None:
+    class Broken(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise RuntimeError("no log")
+
+    runs = Runs(part, end, retries=0)
+    loggers = [logging.getLogger(f"chassis_tasks.{name}") for name in ("attempt", "ending", "errors")]
+    broken = Broken()
+    async with at_work(part) as opened:
+        for logger in loggers:
+            logger.addFilter(broken)
+        try:
+            await runs.sent()
+            await runs.info()
+            await until(lambda: is_gone(opened))
+        finally:
+            for logger in loggers:
+                logger.removeFilter(broken)
+    assert runs.count == 1
+
+
+@pytest.mark.parametrize("place", ["end_task", "record"])
+async def test_a_tracer_that_fails(part: Tasks, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    class Tracer:
+        def inject(self, headers: dict[str, str]) -> None: ...
+
+        def begin_task(self, *_: Any) -> tuple[None, None]:
+            return None, None
+
+        def end_task(self, *_: Any) -> None: ...
+
+        def record(self, error: Exception) -> None: ...
+
+    monkeypatch.setattr(Tracer, place, lambda *_: 1 / 0)
+    monkeypatch.setattr(tracing, "_active", Tracer())
+    runs = Runs(part, raises(ValueError("no")), retries=0)
+    async with at_work(part) as opened:
+        await runs.sent()
+        await until(opened.queue.buried)
+        await until(lambda: is_gone(opened))
+    assert runs.count == 1
+
+
+class Middleware(TaskiqMiddleware):
+    """Fails at one of its words for the second attempt."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self._place = place
+
+    def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
+        self._fail_at("pre_send", message)
+        return message
+
+    def post_send(self, message: TaskiqMessage) -> None:
+        self._fail_at("post_send", message)
+
+    def _fail_at(self, place: str, message: TaskiqMessage) -> None:
+        if place == self._place and message.labels.get("attempt"):
+            raise LookupError(place)
+
+
+async def test_a_retry_that_is_sent_is_sent_once(caplog: pytest.LogCaptureFixture) -> None:
+    part = Tasks(middlewares=[Middleware("post_send")])
+    attempts = []
+
+    @part.task(retries=2)
+    async def work() -> None:
+        attempts.append(part.running.attempt)
+        raise ValueError("no")
+
+    async with at_work(part) as opened:
+        await work.enqueue()
+        await until(opened.queue.buried)
+        await until(lambda: is_gone(opened))
+    assert attempts == [1, 2, 3]
+    assert "post_send of Middleware failed; task work is sent: LookupError: post_send" in errors(caplog)
+
+
+async def test_a_retry_that_can_never_be_sent_lies_with_the_dead_letters() -> None:
+    part = Tasks(middlewares=[Middleware("pre_send")])
+    runs = Runs(part, raises(ValueError("no")), retries=2)
+    async with at_work(part) as opened:
+        await runs.sent()
+        info = await runs.info()
+        await until(opened.queue.buried)
+        [letter] = await opened.queue.buried()
+        assert await is_gone(opened)
+    words = "RuntimeError: ValueError: no. Its next attempt cannot be sent: LookupError: pre_send"
+    assert (runs.count, letter.reason, info.error, info.status) == (1, words, words, Status.FAILED)
+    assert (count(opened, "work", "failed"), count(opened, "work", "retried")) == (1, 0)
+
+
+async def test_a_retry_that_cannot_be_sent_now_is_given_back(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its work is not done: the same attempt comes again."""
+    monkeypatch.setattr("chassis_tasks.runner.TROUBLE_SECONDS", 0.01)
+    attempts: list[int] = []
+    kick, troubles = MemoryQueue.kick, [ConnectionError("away")]
+
+    async def troubled(*args: Any) -> None:
+        if attempts and troubles:
+            raise troubles.pop()
+        await kick(*args)
+
+    monkeypatch.setattr(MemoryQueue, "kick", troubled)
+
+    @part.task(retries=1)
+    async def work() -> None:
+        attempts.append(part.running.attempt)
+        raise ValueError("no")
+
+    async with at_work(part) as opened:
+        await work.enqueue()
+        await until(opened.queue.buried)
+    assert attempts == [1, 1, 2]
+
+
+async def test_a_retry_is_sent_once_though_the_store_is_away(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = []
+    waits = Records.waits
+
+    async def troubled(*_: Any) -> None:
+        monkeypatch.setattr(Records, "waits", waits)
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(Records, "waits", troubled)
+
+    @part.task(retries=1)
+    async def work() -> None:
+        attempts.append(part.running.attempt)
+        raise ValueError("no")
+
+    async with at_work(part) as opened:
+        await work.enqueue()
+        await until(opened.queue.buried)
+        await until(lambda: is_gone(opened))
+    assert attempts == [1, 2]
+
+
+class Deaf:
+    """A queue that does not hear some words of a worker, and hands out again what it did not hear of."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+        self.deaf_to = {*words}
+        self.released = 0
+        hand_out = MemoryQueue._hand_out
+
+        def handed_out(queue: MemoryQueue, message: Any) -> Delivery:
+            delivery = hand_out(queue, message)
+            lease = delivery.release
+            for word in ("ack", "bury", "release"):
+                setattr(delivery, word, self._heard(word, getattr(delivery, word), lease))
+            return delivery
+
+        monkeypatch.setattr(MemoryQueue, "_hand_out", handed_out)
+
+    def _heard(self, word: str, said: Any, lease: Any) -> Any:
+        async def heard(*args: Any) -> None:
+            self.released += word == "release"
+            if word not in self.deaf_to:
+                await said(*args)
+                return
+            if word == "ack":  # nobody says more: the lease ends
+                await lease(0.05)
+            raise ConnectionError(f"deaf to {word}")
+
+        return heard
+
+
+async def test_what_cannot_be_acknowledged_is_not_run_again_here(
+    part: Tasks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    deaf = Deaf(monkeypatch, "ack")
+    # No record tells that it is done: the store is away, too.
+    runs = Runs(part, lambda: break_store(monkeypatch, ConnectionError("away"), ("put",)))
+    async with at_work(part) as opened:
+        await runs.sent()
+        await until(lambda: _counted(opened, "skipped"))
+        monkeypatch.undo()
+        deaf.deaf_to.clear()
+        assert (await runs.info()).status is Status.DONE  # recorded the second time
+        await until(lambda: is_gone(opened))
+    assert (runs.count, deaf.released) == (1, 0)
+    assert "task work has ended and may come again: the queue cannot be told: ConnectionError: deaf to ack" in errors(
+        caplog
+    )
+
+
+async def test_what_cannot_be_buried_is_not_run_again(
+    part: Tasks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    deaf = Deaf(monkeypatch, "bury")
+    runs = Runs(part, raises(ValueError("no")), retries=0)
+    async with at_work(part) as opened:
+        await runs.sent()
+        assert (await runs.info()).status is Status.FAILED
+        await until(lambda: is_gone(opened))
+    assert (runs.count, deaf.released) == (1, 0)
+    assert "task work has failed and cannot be replayed: it is not buried: ConnectionError: deaf to bury" in errors(
+        caplog
+    )
+
+
+async def test_what_the_queue_hears_nothing_of_is_buried_when_it_comes_again(
+    part: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = Deaf(monkeypatch, "bury", "ack")
+    runs = Runs(part, raises(ValueError("no")), retries=0)
+    async with at_work(part) as opened:
+        await runs.sent()
+        await until(lambda: _counted(opened, "skipped"))
+        deaf.deaf_to.clear()
+        await until(opened.queue.buried)
+        await until(lambda: is_gone(opened))
+        assert runs.count == 1
+        await opened.queue.replay()  # and then it is run again
+        await until(opened.queue.buried)
+    assert runs.count == 2
+
+
+async def test_so_many_are_remembered(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "MOST_UNTOLD", 1)
+    Deaf(monkeypatch, "ack")
+    runs = Runs(part, lambda: None)
+    async with at_work(part, tasks_concurrency=1, tasks_store_url="memory://") as opened:
+        for _ in range(3):
+            await runs.sent()
+
+        async def all_skipped() -> bool:
+            return count(opened, "work", "skipped") >= 6  # by their record, those that are not remembered
+
+        await until(all_skipped)
+        monkeypatch.undo()
+    assert runs.count == 3
+
+
+@pytest.fixture
+def black_hole(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    """A task at the end of which the store says nothing any more."""
+    with monkeypatch.context() as patched:
+        yield Runs(part, lambda: break_store(patched, None, ("get", "put", "add", "swap", "remove")))
+
+
+async def test_a_stop_while_it_is_recorded(part: Tasks, black_hole: Runs, caplog: pytest.LogCaptureFixture) -> None:
+    async with at_work(part, tasks_shutdown_seconds=0) as opened:
+        await black_hole.sent()
+
+        async def has_run() -> bool:
+            return black_hole.count == 1
+
+        await until(has_run)
+    assert await is_gone(opened)
+    assert (black_hole.count, count(opened, "work", "done_without_result")) == (1, 1)
+    assert errors(caplog) == ["task work is done, but its result could not be recorded: no answer came in time"]
+
+
+async def test_a_stop_has_no_say_about_what_has_just_ended() -> None:
+    work = asyncio.create_task(asyncio.sleep(0))
+    in_hand = InHand(Order("1", "work", {}, 0), work)
+    await work
+    in_hand.cut_off(Cut.STOPPED)
+    assert in_hand.cut is None
+
+
+async def test_a_task_that_is_told_oddly_when_to_give_up(part: Tasks, caplog: pytest.LogCaptureFixture) -> None:
+    runs = Runs(part, raises(ValueError("no")), retries=3, give_up_on=("ValueError",))
+    async with at_work(part) as opened:
+        await runs.sent()
+        assert (await runs.info()).status is Status.FAILED
+        await until(opened.queue.buried)
+    assert runs.count == 1
+    assert any(line.startswith("when to try again cannot be told: TypeError") for line in errors(caplog))
+
+
+@contextlib.asynccontextmanager
+async def proxied(kind: str) -> AsyncIterator[tuple[FaultProxy, str]]:
+    """A server behind a proxy that can take it away, and its URL there."""
+    require(URLS[kind])
+    place = urlsplit(URLS[kind])
+    async with fault_proxy(str(place.hostname), place.port or PORTS[kind]) as proxy:
+        credentials, at, _ = place.netloc.rpartition("@")
+        yield proxy, urlunsplit(place._replace(netloc=f"{credentials}{at}127.0.0.1:{proxy.port}"))
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["connected", "connecting"])
+@pytest.mark.parametrize("kind", ["redis", "nats"])
+async def test_a_server_of_results_that_says_nothing(
+    part: Tasks, kind: str, again: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    require(URLS["amqp"])
+    name, began = new_name(), 0.0
+    async with proxied(kind) as (proxy, url):
+
+        def swallow() -> str:
+            nonlocal began
+            began = time.monotonic()
+            proxy.swallow()
+            if again:
+                proxy.reset()
+            return "result"
+
+        runs = Runs(part, swallow, retries=3)
+        async with worker(part, broker_url=URLS["amqp"], tasks_queue=name, tasks_store_url=url) as opened:
+            await runs.sent()
+            await until(lambda: _counted(opened, "done_without_result"), seconds=10)
+            assert time.monotonic() - began < 5
+            await until(lambda: is_gone(opened))
+            await proxy.heal()
+        async with worker(part, broker_url=URLS["amqp"], tasks_queue=name) as opened:
+            assert await is_gone(opened)
+            assert await opened.queue.buried() == []
+    for each in (URLS["amqp"], URLS[kind]):
+        await remove(each, name)
+    assert runs.count == 1
+    assert len([line for line in errors(caplog) if "could not be recorded" in line]) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_a_connection_that_is_cut_when_it_ends(kind: str, fails: bool) -> None:
+    """Nobody hears of the end at first; the worker says it again, or knows the message when that comes again."""
+    name, part = new_name(), Tasks()
+    async with proxied(kind) as (proxy, url):
+        runs = []
+
+        @part.task(retries=0)
+        async def work() -> str:
+            await proxy.refuse()
+            runs.append(part.running.id)
+            asyncio.get_running_loop().call_later(1.5, lambda: healing.append(asyncio.ensure_future(proxy.heal())))
+            if fails:
+                raise ValueError("no")
+            return "result"
+
+        healing: list[asyncio.Future[None]] = []
+        named = {"broker_url": url, "tasks_queue": name, "tasks_store_url": "memory://" if kind == "amqp" else ""}
+        async with worker(part, tasks_lease_seconds=3, **named) as opened:
+            await work.enqueue()
+
+            async def is_settled() -> bool:
+                try:
+                    return bool(healing) and await is_gone(opened) and len(await opened.queue.buried()) == fails
+                except ConnectionError:
+                    return False
+
+            await until(is_settled, seconds=20)
+            await asyncio.sleep(4)  # it would come again when its lease is over
+            assert await is_settled()
+    await remove(URLS[kind], name)
+    assert len(runs) == 1
+
+
+@pytest.mark.slow
+async def test_a_redis_that_is_full(part: Tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It takes no dead letter, but the acknowledgement of what failed for good."""
+    async with brokers.redis(tmp_path) as server, server.running(), Redis.from_url(server.url) as redis:
+        runs = []
+
+        @part.task(retries=0)
+        async def work() -> None:
+            await redis.config_set("maxmemory", "1")
+            runs.append(part.running.id)
+            raise ValueError("no")
+
+        async with worker(part, broker_url=server.url, tasks_lease_seconds=1) as opened:
+            await work.enqueue()
+
+            async def has_ended() -> bool:
+                return any("is not buried" in line for line in errors(caplog))
+
+            await until(has_ended, seconds=20)
+            with pytest.raises(TasksUnavailableError):
+                await work.enqueue()
+            await redis.config_set("maxmemory", "0")
+            assert await is_gone(opened)
+            await asyncio.sleep(2)  # it would come again when its lease is over
+            assert await is_gone(opened)
+        assert len(runs) == 1

@@ -1,0 +1,197 @@
+import sys
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from starlette.testclient import TestClient
+
+from chassis import Service, Settings, parts
+from chassis.lifecycle import StartError
+from chassis.part import Part
+from chassis.settings import load
+from installed import write_distribution
+
+
+class Paint(BaseModel):
+    paint_colour: str = "white"
+    paint_layers: int = 2
+
+
+class More(BaseModel):
+    more_of_it: bool = False
+
+
+class Painter(Part):
+    settings = Paint
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def join(self, others: Any) -> None:
+        self.told.append(f"joins {', '.join(others)}")
+
+    def resources(self) -> Any:
+        @asynccontextmanager
+        async def brush(settings: Paint) -> Any:
+            self.told.append(f"opens {settings.paint_colour}")
+            yield "a brush"
+            self.told.append("closes")
+
+        return {"brush": brush}
+
+    def checks(self) -> Any:
+        async def wet(given: Any) -> None:
+            self.told.append(f"checks {given.brush}")
+
+        return {"wet": wet}
+
+    @asynccontextmanager
+    async def at_work(self, state: Any) -> Any:
+        self.told.append(f"works with {state['brush']}")
+        yield
+        self.told.append("rests")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A team's package `paintshop`, of a service whose parts `tasks` and `database` are installed."""
+    kinds = {"tasks": "chassis_tasks.part:Tasks", "database": "chassis_database.part:Database"}
+    install(tmp_path, monkeypatch, "ours", **kinds)
+    folder = tmp_path / "paintshop"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.split(".")[0] == "paintshop"]:
+        del sys.modules[name]
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, distribution: str, **kinds: str) -> None:
+    """Have a distribution on the path that brings these parts."""
+    write_distribution(folder, distribution, "1", kinds)
+    monkeypatch.syspath_prepend(folder)
+    parts.forget()
+
+
+class Shelf(Part):
+    after = ("pots", "not_there")
+
+
+class Pots(Part):
+    after = ("shelf",)
+
+
+def test_those_that_others_build_on_open_first(package: Path) -> None:
+    assert [*parts.installed()] == ["database", "tasks"]
+
+
+def test_a_part_that_is_not_installed_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "shop", shelf=f"{__name__}:Shelf")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Shelf.__module__])
+    assert [*parts.installed()] == ["shelf"]
+
+
+def test_parts_that_each_wait_for_the_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "shop", shelf=f"{__name__}:Shelf", pots=f"{__name__}:Pots")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Shelf.__module__])
+    with pytest.raises(StartError, match=r"each want to open after the other: (pots|shelf), (pots|shelf)"):
+        parts.installed()
+
+
+def test_one_name_brought_by_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "one", shelf=f"{__name__}:Shelf")
+    install(tmp_path, monkeypatch, "two", shelf=f"{__name__}:Pots")
+    with pytest.raises(StartError, match=r"Two distributions bring a part shelf: (one and two|two and one)"):
+        parts.installed()
+
+
+def test_what_is_no_part_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "one", shelf="pathlib:Path")
+    with pytest.raises(StartError, match=r"one brings a part shelf, but pathlib:Path is no chassis\.part\.Part"):
+        parts.installed()
+
+
+def test_a_service_without_parts_has_none() -> None:
+    assert parts.installed() == {}
+    assert Service(package="under_test").parts == {}
+
+
+def test_a_part_stands_in_the_module_of_its_name(package: Path) -> None:
+    (package / "tasks.py").write_text("from chassis_tasks import Tasks\ntasks = Tasks()\n", encoding="utf-8")
+    text = (
+        "from sqlalchemy import MetaData\nfrom chassis_database import Database\n"
+        "database = Database(package=__package__, metadata=MetaData())\n"
+    )
+    (package / "database.py").write_text(text, encoding="utf-8")
+    assert list(parts.found("paintshop")) == ["database", "tasks"]
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "database = 'postgresql'\n", "from chassis_tasks import Tasks\ndatabase = Tasks()\n"]
+)
+def test_a_part_that_is_not_there_is_told_in_a_sentence(text: str | None, package: Path) -> None:
+    if text is not None:
+        (package / "database.py").write_text(text, encoding="utf-8")
+    with pytest.raises(StartError, match=r"paintshop/database\.py has no `database = Database\(\.\.\.\)`"):
+        parts.found("paintshop")
+
+
+@pytest.mark.parametrize(
+    ("distribution", "said"),
+    [
+        ("twelvefold-chassis-tasks", "update with --answer tasks=false"),
+        ("acme-tasks", "take acme-tasks out of the dependencies"),
+    ],
+)
+def test_it_is_said_how_to_do_without(
+    distribution: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, distribution, tasks="chassis_tasks.part:Tasks")
+    with pytest.raises(StartError, match=rf"has no `tasks = Tasks\(\.\.\.\)`\. Add it, or {said}\."):
+        parts.found("email")
+
+
+def test_what_a_part_s_module_lacks_itself_is_not_mistaken_for_it(package: Path) -> None:
+    (package / "database.py").write_text("import not_there\n", encoding="utf-8")
+    with pytest.raises(ModuleNotFoundError, match="not_there"):
+        parts.found("paintshop")
+
+
+def test_settings_are_the_team_s_and_then_the_parts() -> None:
+    joined = parts.with_settings_of([Paint, More], Settings)
+    assert [*joined.model_fields] == [*Settings.model_fields, "paint_colour", "paint_layers", "more_of_it"]
+    assert issubclass(joined, Settings)
+    assert parts.with_settings_of([Paint, More], joined) is joined
+    assert parts.with_settings_of([], Settings) is Settings
+
+
+def test_two_settings_of_one_name_are_refused() -> None:
+    class Own(Settings):
+        paint_layers: int = 1
+
+    with pytest.raises(StartError, match="Own has a setting paint_layers"):
+        parts.with_settings_of([Paint], Own)
+
+
+def test_settings_that_are_read_are_complete(config: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///elsewhere.db")
+    assert load(Settings).model_dump()["database_url"] == "sqlite:///elsewhere.db"
+
+
+def test_a_part_lives_with_its_service(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setenv("APP_PAINT_COLOUR", "red")
+    painter = Painter()
+    with TestClient(Service(package="under_test", parts={"painter": painter}).app()) as client:
+        assert client.get("/readyz").json()["checks"] == {"wet": "ok"}
+    assert painter.told == [
+        "joins painter",
+        "opens red",
+        "works with a brush",
+        "checks a brush",
+        "rests",
+        "closes",
+    ]

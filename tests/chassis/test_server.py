@@ -1,0 +1,156 @@
+import asyncio
+import json
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from service_process import Running, ask, connected, launched, running
+
+pytestmark = pytest.mark.anyio
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.slow
+async def test_the_drain_loses_and_refuses_nothing(sample_service: Path) -> None:
+    async with running(sample_service, APP_DRAIN_SECONDS="0.6") as service:
+        async with connected(service.port) as idle:
+            await idle.ask("/api/pid")
+            in_flight = [asyncio.create_task(service.ask(f"/api/{what}/0.9")) for what in ("slow", "stream")]
+            await service.ask("/api/later", method="POST")
+            await asyncio.sleep(0.1)
+            service.signal()
+            await _until_draining(service)
+            began = time.monotonic()
+            answered = 0
+            while time.monotonic() - began < 0.4:
+                response = await service.ask("/api/pid")
+                assert (response.status, response.headers["connection"]) == (200, "close")
+                answered += 1
+            assert answered > 10
+            assert [response.body for response in await asyncio.gather(*in_flight)] == ['"done"', "first last"]
+            assert await service.ended() == 0
+        output = service.output()
+        # Requests, then background work, then resources, then the log.
+        assert output.index("background work done") < output.index("pool closed") < output.index('"stopped"')
+        assert service.errors() == []
+
+
+async def _until_draining(service: Running) -> None:
+    async with asyncio.timeout(0.2):
+        while (response := await service.ask("/readyz")).status != 503:
+            pass
+    assert response.json() == {"status": "draining"}
+    assert (await service.ask("/livez")).status == 200
+    assert (await service.ask("/startupz")).status == 200
+
+
+@pytest.mark.slow
+async def test_an_idle_connection_does_not_delay_the_end(sample_service: Path) -> None:
+    async with running(sample_service) as service, connected(service.port) as idle:
+        await idle.ask("/api/pid")
+        service.signal(signal.SIGINT)
+        began = time.monotonic()
+        assert await service.ended() == 0
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.slow
+async def test_the_deadline_cancels_what_is_still_in_flight(sample_service: Path) -> None:
+    async with running(sample_service, APP_SHUTDOWN_SECONDS="1") as service:
+        request = asyncio.create_task(service.ask("/api/slow/30"))
+        await asyncio.sleep(0.1)
+        service.signal()
+        assert await service.ended() == 1
+        assert service.errors() == ["1 requests were cancelled: not done in 1 s"]
+        assert "pool closed" in service.output()
+        await asyncio.wait([request])
+
+
+@pytest.mark.slow
+async def test_a_second_signal_ends_it_at_once(sample_service: Path) -> None:
+    async with running(sample_service, APP_DRAIN_SECONDS="30") as service:
+        service.signal()
+        await _until_draining(service)
+        service.signal()
+        assert await service.ended(1) == 128 + signal.SIGTERM
+
+
+@pytest.mark.slow
+async def test_a_signal_during_the_start_ends_it_without_a_drain(sample_service: Path) -> None:
+    async with launched(
+        sample_service, SLOW_START="1.5", APP_DRAIN_SECONDS="30", PORT=str(port := free_port())
+    ) as service:
+        await _accepting(port)
+        service.signal()
+        assert await service.ended() == 0
+        assert "pool closed" in service.output()
+
+
+async def _accepting(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                # The listener comes first, then the signal handlers and the resources.
+                await asyncio.sleep(0.5)
+                return
+
+
+@pytest.mark.slow
+async def test_an_absent_resource_is_named_in_one_line(sample_service: Path) -> None:
+    async with launched(sample_service, ABSENT="1") as service:
+        assert await service.ended() == 3
+        assert [json.loads(line)["message"] for line in service.output().splitlines()] == [
+            "Cannot start: the resource 'pool' could not be opened: ConnectionRefusedError: nobody listens"
+        ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["PORT", "ADMIN_PORT"])
+async def test_a_taken_port_is_told_in_one_sentence(sample_service: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with launched(sample_service, **{variable: str(port)}) as service:
+            assert await service.ended() == 2
+            (line,) = service.output().splitlines()
+            assert f"Cannot listen on 127.0.0.1:{port}: Address already in use. Set {variable}" in line
+
+
+@pytest.mark.slow
+async def test_metrics_can_have_a_port_of_their_own(sample_service: Path) -> None:
+    async with running(sample_service, ADMIN_PORT=str(port := free_port())) as service:
+        assert (await service.ask("/metrics")).status == 404
+        assert (await service.ask("/readyz")).json() == {"status": "ready", "checks": {"database": "ok"}}
+        await service.ask("/api/pid")
+        assert 'http_requests_total{method="GET",route="/api/pid"' in (await ask(port, "/metrics")).body
+        assert [(await ask(port, path)).status for path in ("/api/pid", "/readyz", "/livez")] == [404, 404, 404]
+
+
+@pytest.mark.slow
+async def test_a_backing_service_that_is_down_turns_readiness_red_and_never_liveness(sample_service: Path) -> None:
+    async with running(sample_service, APP_READY_CACHE_SECONDS="0") as service:
+        (sample_service / "database-is-down").touch()
+        response = await service.ask("/readyz")
+        assert (response.status, response.json()["checks"]) == (503, {"database": "ConnectionError"})
+        assert (await service.ask("/livez")).status == 200
+        (sample_service / "database-is-down").unlink()
+        assert (await service.ask("/readyz")).status == 200
+
+
+@pytest.mark.slow
+async def test_the_log_holds_our_lines_only(sample_service: Path) -> None:
+    async with running(sample_service) as service:
+        service.signal()
+        await service.ended()
+        assert [line["message"].split(" on ")[0] for line in service.lines()] == ["ready", "listening", "stopped"]
