@@ -59,7 +59,7 @@ def command(package: str, *arguments: str) -> str:
     """Run one of the service's one-off commands and return its output. Raises BrokenError if it fails."""
     said = f"`python -m {package} {' '.join(arguments)}`"
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", package, *arguments],
             capture_output=True,
             text=True,
@@ -79,7 +79,7 @@ def started(package: str) -> Iterator[Started]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stdout"
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", package, "serve"],
                 env={**os.environ, "PORT": "0", "APP_LOG_FORMAT": "json"},
                 stdout=output,
