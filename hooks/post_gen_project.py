@@ -82,7 +82,7 @@ def is_linked(path: Path) -> bool:
 
 
 def is_off(path: Path) -> bool:
-    """Whether a path belongs to a distribution in vendor/ that the answers have no use for: of a part, or any at all."""
+    """Whether a path belongs to a distribution in vendor/ that the answers have no use for."""
     if path.parts[0] != "vendor":
         return False
     off = {f"chassis-{question}" for question, answer in CONTEXT.items() if answer is False}
