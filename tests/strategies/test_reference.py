@@ -33,7 +33,6 @@ class Written(NamedTuple):
 FORMS = {
     "toml": Written("[{}]\n", "# About {}.\n", '{} = "{}"\n'),
     "yaml": Written("{}:\n", "  # About {}.\n", '  {}: "{}"\n'),
-    "ini": Written("[{}]\n", "# About {}.\n", "{} = {}\n"),
     "env": Written("# {}\n", "# About {}.\n", "{}={}\n"),
     "json": Written('"{}": {{\n', '"about_{}": 0,\n', '"{}": "{}",\n', '"last": 0\n},\n', "{\n", '"last": 0\n}\n'),
 }

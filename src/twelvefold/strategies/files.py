@@ -14,7 +14,7 @@ from twelvefold.strategies.rules import BadRulesError, Path, Rules, key_path
 from twelvefold.strategies.three_way import Data
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
-FORMATS = ("env", "ignore", "ini", "json", "markdown", "text", "toml", "yaml")
+FORMATS = ("env", "ignore", "json", "text", "toml", "yaml")
 CONFIGURED = ("path", "format", "keys")
 
 

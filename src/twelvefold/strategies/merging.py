@@ -58,7 +58,7 @@ def merge_texts(form: Format | OwnMerge, base: str | None, template: str, servic
     try:
         ours = form.load(service)
     except UnreadableError as error:
-        return unreadable(service, error)
+        return _unreadable(service, error)
     last = _base(form, base)
     wanted, decisions = merge(last, theirs, ours, rules)
     drafts = [service] if base is None else [merge_lines(base, template, service).text, service]
@@ -67,16 +67,16 @@ def merge_texts(form: Format | OwnMerge, base: str | None, template: str, servic
         text = conformed(form, draft, wanted, sources, rules)
         if text is not None:
             return Merged(text, decisions)
-    return not_put_in(template, service)
+    return _not_put_in(template, service)
 
 
-def not_put_in(template: str, service: str) -> Merged:
+def _not_put_in(template: str, service: str) -> Merged:
     """`service` as it is, because what should be in it could not be written."""
     note = "what the template changed could not be put in; compare with the template and put it in by hand"
     return Merged(service, [Decision(Outcome.UNREADABLE, note=note, yours=service, template=template)])
 
 
-def unreadable(service: str, error: UnreadableError) -> Merged:
+def _unreadable(service: str, error: UnreadableError) -> Merged:
     """`service` as it is, because it cannot be read."""
     return Merged(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
 
