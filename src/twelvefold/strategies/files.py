@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.strategies.formats import format_named
 from twelvefold.strategies.lines import newline_of, with_ends
 from twelvefold.strategies.merging import Format, OwnMerge, conformed, merge_texts
 from twelvefold.strategies.rules import BadRulesError, Path, Rules, key_path
 from twelvefold.strategies.three_way import Data
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
-FORMATS = ("env", "ignore", "json", "text", "toml", "yaml")
 CONFIGURED = ("path", "format", "keys")
 
 
@@ -50,13 +49,12 @@ class FileRule:
         unknown = sorted(map(str, set(config) - set(CONFIGURED)))
         if unknown:
             raise BadRulesError(f"scaraplate.yaml: {path}: {unknown[0]} is not one of {', '.join(CONFIGURED)}.")
-        if config.get("format") not in FORMATS:
-            raise BadRulesError(f"scaraplate.yaml: {path}: format must be one of {', '.join(FORMATS)}.")
         try:
+            form = format_named(str(config.get("format", "")))
             rules = Rules.load(config.get("keys", {}))
         except BadRulesError as error:
             raise BadRulesError(f"scaraplate.yaml: {path}: {error.message}") from error
-        return cls(path, importlib.import_module(f"twelvefold.strategies.{config['format']}").FORMAT, rules)
+        return cls(path, form, rules)
 
     def without(self, keys: Sequence[str]) -> FileRule:
         """The same rules for a file whose template is read without `keys`."""

@@ -21,6 +21,7 @@ class UnreadableError(Exception):
     """A text is not of its format: a sentence without the file's name, with the line where there is one."""
 
 
+@runtime_checkable
 class Format(Protocol):
     """How to read a format, and how to change what a text says without touching the rest of it."""
 
