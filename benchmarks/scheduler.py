@@ -19,6 +19,7 @@ from twelvefold.fleet import commands, listing
 from twelvefold.fleet.commands import Fleet, _told, run_status
 from twelvefold.fleet.config import Declared, Wave, of
 from twelvefold.fleet.jobs import Job
+from twelvefold.fleet.options import FleetStatusOptions
 from twelvefold.fleet.propose import Wish
 from twelvefold.fleet.results import Outcome, Result, Results
 from twelvefold.template import Template
@@ -96,7 +97,7 @@ def _status(fleet: Fleet, there: list[Declared]) -> None:
     commands._discovered = lambda config, token: there
     try:
         with _silence():
-            run_status({"file": fleet.file, "state": None, "only": (), "as_json": False})
+            run_status(FleetStatusOptions(file=fleet.file, state=None, token_file=None, only=(), as_json=False))
     finally:
         commands._discovered = discovered
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from twelvefold import report as reports
 from twelvefold import rollup as engine
 from twelvefold import transaction
-from twelvefold.commands import report_of
 from twelvefold.decisions import Decision
 from twelvefold.decisions import Outcome as Decided
 from twelvefold.fleet.branch import Branch, signed
@@ -62,7 +61,7 @@ class Proposed:
 def check(branch: Branch, wish: Wish) -> Proposed:
     """Say what would be proposed. The main branch is checked out."""
     rollup = _planned(branch.clone, wish)
-    report = report_of(rollup, was_applied=False)
+    report = reports.report_of(rollup, was_applied=False)
     outcome = Outcome.IN_STEP if rollup.plan.is_empty else Outcome.WOULD_CHANGE
     return _proposed(outcome, report, drift_of(rollup.service), proposal=branch.heads.proposal)
 
@@ -73,7 +72,7 @@ def propose(branch: Branch, wish: Wish) -> Proposed:
     Raises RefusedError or FailedError; if that was before the push, nothing has changed.
     """
     rollup = _planned(branch.clone, wish)
-    report = report_of(rollup, was_applied=True)
+    report = reports.report_of(rollup, was_applied=True)
     drift = drift_of(rollup.service)  # before its files are others
     if rollup.plan.is_empty:
         proposal = branch.withdraw(OBSOLETE)

@@ -52,8 +52,8 @@ def _of_others(name: str) -> EntryPoint:
     points = {point.value: point for point in entry_points(group=GROUP, name=name)}
     if not points:
         raise BadRulesError(
-            f"format must be one of {', '.join(names())}; it is {name!r}. If a package of your own has it, run with it: "
-            "uvx --with PACKAGE …"
+            f"format must be one of {', '.join(names())}; it is {name!r}. If a package of your own has it, run "
+            "with it: uvx --with PACKAGE …"
         )
     if len(points) > 1:
         origins = " and as ".join(sorted(map(_origin, points.values())))
