@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import fields
 from importlib.metadata import version
 from typing import Any, get_type_hints
@@ -13,8 +10,7 @@ from click.testing import CliRunner
 from pydantic import TypeAdapter
 
 from histories import twelvefold
-from twelvefold.cli import COLOURS, Failure, exit_code, main
-from twelvefold.decisions import PERSON, Decision, Outcome
+from twelvefold.cli import Failure, main
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet.options import (
     FleetReportOptions,
@@ -24,33 +20,6 @@ from twelvefold.fleet.options import (
     ProposeOptions,
 )
 from twelvefold.options import AdoptOptions, RollupOptions, StatusOptions
-from twelvefold.report import Report, lines
-from twelvefold.service import File
-from twelvefold.transaction import Change
-
-SHOW = "from twelvefold.cli import show; show('open', 'look'); show('note', 'plain')"
-
-
-def test_on_a_terminal_there_are_colours() -> None:
-    reader, writer = os.openpty()
-    subprocess.run([sys.executable, "-c", SHOW], stdout=writer, check=True)
-    os.close(writer)
-    said = os.read(reader, 1000).decode()
-    os.close(reader)
-    assert said.splitlines() == ["\x1b[33mlook\x1b[0m", "plain\x1b[0m"]
-
-
-def test_elsewhere_there_are_none() -> None:
-    done = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True)
-    assert done.stdout == "look\nplain\n"
-
-
-def test_every_colour_is_that_of_a_line_which_a_report_can_have() -> None:
-    decisions = [Decision(outcome, "path", note="note") for outcome in Outcome]
-    old, new = File(b"a"), File(b"b")
-    changes = [Change("a", None, new), Change("b", old, new), Change("c", old, None)]
-    report = Report("pay-api", "/template", "1", "2", "", changes, decisions, ["note"], was_applied=True)
-    assert {kind for kind, _ in lines(report)} >= set(COLOURS)
 
 
 def parsed(command: str, *arguments: str) -> dict[str, Any]:
@@ -118,14 +87,6 @@ def test_what_is_typed_is_of_the_type_that_its_field_says(name: str, options: ty
     given = options(**command.make_context(name, words).params)
     for field, hint in get_type_hints(options).items():
         TypeAdapter(hint).validate_python(getattr(given, field), strict=True)
-
-
-@pytest.mark.parametrize("outcome", Outcome)
-def test_what_needs_a_person_is_exit_code_2(outcome: Outcome) -> None:
-    kept = Decision(Outcome.KEPT)
-    assert exit_code([kept, Decision(outcome)]) == (2 if outcome in PERSON else 0)
-    assert exit_code([kept, Decision(outcome, is_acknowledged=True)]) == 0
-    assert exit_code([]) == 0
 
 
 @pytest.mark.parametrize(

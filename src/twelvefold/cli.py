@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from twelvefold.decisions import Decision
-from twelvefold.errors import RefusedError
+from twelvefold import console
+from twelvefold.errors import FailedError, InterruptedByUser, RefusedError
 
 TOKEN_FILE = click.option("--token-file", metavar="FILE", help="The file that holds the token; - for standard input.")
 SERVICE = click.argument("service", type=click.Path(path_type=Path), default=Path())
@@ -27,15 +27,6 @@ REPORTS = click.option(
     metavar="FILE",
     help="Write a report: FILE.md or FILE.json; may be given for both.",
 )
-COLOURS = {
-    "title": {"bold": True},
-    "added": {"fg": "green"},
-    "deleted": {"fg": "red"},
-    "changed": {"fg": "blue"},
-    "settled": {"fg": "cyan"},
-    "open": {"fg": "yellow"},
-    "summary": {"bold": True},
-}
 
 
 class Failure(click.Group):
@@ -45,23 +36,11 @@ class Failure(click.Group):
         try:
             return super().invoke(ctx)
         except OSError as error:
-            raise _failed(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from error
+            raise FailedError(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from error
         except KeyboardInterrupt as error:
             raise InterruptedByUser(
                 "Interrupted. If files were being changed, the next command finishes that: twelvefold status"
             ) from error
-
-
-class InterruptedByUser(click.ClickException):
-    """Somebody pressed Ctrl-C. The exit code is the shell's, so that it is not taken for one of ours."""
-
-    exit_code = 130
-
-
-def _failed(sentence: str) -> click.ClickException:
-    from twelvefold.errors import FailedError
-
-    return FailedError(sentence)
 
 
 @click.group(cls=Failure, context_settings={"help_option_names": ["-h", "--help"]})
@@ -155,7 +134,7 @@ def trust(url: str) -> None:
     from twelvefold import template
 
     template.trust(url)
-    click.echo(f"Trusted. To take it back, remove its line in {template.trusted_file()}")
+    console.say(f"Trusted. To take it back, remove its line in {template.trusted_file()}")
 
 
 @main.command()
@@ -297,23 +276,3 @@ def needing_the_extra() -> Iterator[None]:
             f"{error.name} is not installed: the fleet needs the extra. Run: uvx --from 'twelvefold[fleet] @ git+URL' "
             "twelvefold fleet"
         ) from error
-
-
-def show(kind: str, line: str) -> None:
-    """Print a line, in colour on a terminal."""
-    click.echo(click.style(line, **COLOURS.get(kind, {})))  # type: ignore[arg-type]
-
-
-@contextmanager
-def unread() -> Iterator[None]:
-    """Go on in silence if nobody reads what is printed inside any more, as `head` does not: the exit code stays."""
-    try:
-        yield
-    except BrokenPipeError:
-        # as in the note on SIGPIPE in https://docs.python.org/3/library/signal.html
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def exit_code(decisions: Iterable[Decision]) -> int:
-    """2 if a person should look at one of the decisions."""
-    return 2 if any(decision.needs_person for decision in decisions) else 0

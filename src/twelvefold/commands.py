@@ -13,7 +13,7 @@ import click
 from twelvefold import report as reports
 from twelvefold import rollup as engine
 from twelvefold import transaction
-from twelvefold.cli import exit_code, show, unread
+from twelvefold.console import ExitCode, exit_code, say, show, show_text, unread
 from twelvefold.decisions import Decision
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.hidden import refuse_hidden
@@ -26,14 +26,14 @@ from twelvefold.service import Repository
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
 
 
-def run_rollup(options: RollupOptions) -> int:
+def run_rollup(options: RollupOptions) -> ExitCode:
     """Roll up, or say what a rollup would do, and return the exit code."""
     refuse_unknown_report(options)
     repository = Repository.found(options.service)
     stopped = repository if repository and transaction.is_open(repository.state) else None
     if stopped and options.is_dry:
-        click.echo(INTERRUPTED)
-        return 1
+        say(INTERRUPTED)
+        return ExitCode.TO_DO
     finished = finish(stopped, options) if stopped else None
     earlier = finished.decisions if finished else []
     request = Request(options.service, options.template, options.ref, options.answers, options.allow_downgrade)
@@ -52,11 +52,11 @@ def run_rollup(options: RollupOptions) -> int:
     else:
         change(rollup, options)
     if options.is_dry and not rollup.plan.is_empty:
-        return 1
+        return ExitCode.TO_DO
     return exit_code([*earlier, *rollup.plan.decisions])
 
 
-def run_adopt(options: AdoptOptions) -> int:
+def run_adopt(options: AdoptOptions) -> ExitCode:
     """Show, and with --yes do, the first rollup onto a repository; return the exit code."""
     from twelvefold import adopt
 
@@ -64,8 +64,8 @@ def run_adopt(options: AdoptOptions) -> int:
     repository = Repository.found(options.repository)
     stopped = repository if repository and transaction.is_open(repository.state) else None
     if stopped and not options.yes:
-        click.echo(INTERRUPTED)
-        return 1
+        say(INTERRUPTED)
+        return ExitCode.TO_DO
     if stopped and (finished := finish(stopped, options)):
         return exit_code(finished.decisions)
     request = Request(options.repository, options.template, options.ref, options.answers)
@@ -82,9 +82,9 @@ def run_adopt(options: AdoptOptions) -> int:
     report = report_of(rollup, was_applied=False)
     tell(report, options)
     for decision in report.open:
-        click.echo(decision.patch, nl=False)
-    click.echo("Nothing was changed. To do it: the same command with --yes")
-    return 1
+        show_text(decision.patch)
+    say("Nothing was changed. To do it: the same command with --yes")
+    return ExitCode.TO_DO
 
 
 def ask(answers: Mapping[str, str | bool], questions: Mapping[str, Any]) -> dict[str, str | bool]:
@@ -176,7 +176,7 @@ def finish(repository: Repository, options: UpdateOptions) -> Report | None:
         if options.branch and not last.branch:
             engine.switch(repository, options.branch)
         wants_commit = bool(last.commit or options.commit or options.branch)
-        click.echo("Finished the update that was interrupted.")
+        say("Finished the update that was interrupted.")
         failed = end(repository, report, replace(last, commit=wants_commit), options)
     return replace(report, decisions=[*report.decisions, *failed])
 
@@ -208,7 +208,7 @@ def tell_diff(report: Report, options: UpdateOptions) -> None:
     """Print what would change, and write the files that were asked for."""
     with unread():
         for each in report.changes:
-            click.echo(patch(each.path, each.before, each.after), nl=False)
+            show_text(patch(each.path, each.before, each.after))
     write(report, options)
 
 
@@ -218,15 +218,15 @@ def write(report: Report, options: UpdateOptions) -> None:
         reports.write(report, path)
 
 
-def run_status(options: StatusOptions) -> int:
+def run_status(options: StatusOptions) -> ExitCode:
     """Say where a service stands, and return the exit code: 1 if a rollup has something to do."""
     from twelvefold.status import status_of
 
     status = status_of(options.service, options.template)
     with unread():
         if options.as_json:
-            click.echo(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
+            say(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
         else:
             for kind, line in status.lines():
                 show(kind, line)
-    return 0 if status.is_in_step else 1
+    return ExitCode.DONE if status.is_in_step else ExitCode.TO_DO

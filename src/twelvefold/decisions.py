@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-import click
+from twelvefold.console import warn
 
 
 class Outcome(enum.StrEnum):
@@ -143,7 +143,7 @@ def record(decision: Decision) -> None:
     if _collected is not None:
         _collected.append(decision)
     else:
-        click.echo(f"{decision.path}: {decision.sentence}", err=True)
+        warn(f"{decision.path}: {decision.sentence}")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twelvefold.cli import COLOURS
+from twelvefold.console import COLOURS
 from twelvefold.fleet.outcomes import CODES, KINDS, counted, line
 from twelvefold.fleet.page import WORDS
 from twelvefold.fleet.results import Outcome, Result

@@ -14,12 +14,11 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
-import click
 from filelock import FileLock, Timeout
 
 from twelvefold import template as templates
-from twelvefold.cli import InterruptedByUser, show, unread
-from twelvefold.errors import FailedError, RefusedError
+from twelvefold.console import ExitCode, say, show, unread
+from twelvefold.errors import FailedError, InterruptedByUser, RefusedError
 from twelvefold.fleet import listing
 from twelvefold.fleet.command import Order
 from twelvefold.fleet.config import Config, Declared, Wave, load
@@ -94,7 +93,7 @@ def _discovered(config: Config, token: str | None) -> list[Declared]:
     return [one for wanted in config.discover for one in discovered(wanted, config.forge, token)]
 
 
-def run_rollup(options: FleetRollupOptions) -> int:
+def run_rollup(options: FleetRollupOptions) -> ExitCode:
     """Roll the template up onto the fleet, wave by wave; return the exit code."""
     unfinished = Unfinished(options.folder / "run.json")
     begun = unfinished.resumed(options) if options.resume else None
@@ -125,7 +124,7 @@ def _newest(fleet: Fleet, options: FleetRollupOptions) -> str | None:
     return templates.find(_template_url(fleet.config, fleet.file), None).ref
 
 
-def run_command(options: FleetRunOptions) -> int:
+def run_command(options: FleetRunOptions) -> ExitCode:
     """Run a command in every repository; return the exit code."""
     fleet = open_to_propose(options)
     refuse_no_branch(options.branch, fleet.file.parent)
@@ -146,7 +145,7 @@ def _planned(
     return [(wave, [job_of(one) for one in services]) for wave, services in waves]
 
 
-def _work(waves: Sequence[tuple[Wave, Sequence[Job]]], options: RunOptions, done: Mapping[str, Result]) -> int:
+def _work(waves: Sequence[tuple[Wave, Sequence[Job]]], options: RunOptions, done: Mapping[str, Result]) -> ExitCode:
     """Do wave after wave, and tell; `done` are results that the same run has already. Return the exit code."""
     results: list[Result] = []
     with workers(options.jobs) as pool:
@@ -158,7 +157,7 @@ def _work(waves: Sequence[tuple[Wave, Sequence[Job]]], options: RunOptions, done
                 _tell_stop(wave, came, left)
                 break
     _summarise(results)
-    return max((CODES[result.outcome] for result in results), default=0)
+    return max((CODES[result.outcome] for result in results), default=ExitCode.DONE)
 
 
 @contextmanager
@@ -299,7 +298,7 @@ def _summarise(results: Sequence[Result]) -> None:
         show("summary", f"{len(results)} services: {summary or 'none'}.")
 
 
-def run_status(options: FleetStatusOptions) -> int:
+def run_status(options: FleetStatusOptions) -> ExitCode:
     """Print where every service stands, as the last run found it; return the exit code."""
     fleet = open_fleet(options)
     known = ((one, fleet.results.get(one.key)) for one in fleet.services)
@@ -315,10 +314,10 @@ def run_status(options: FleetStatusOptions) -> int:
     with unread():
         for kind, text in lines:
             show(kind, text)
-    return max((CODES[outcome] for outcome in outcomes), default=0)
+    return max((CODES[outcome] for outcome in outcomes), default=ExitCode.DONE)
 
 
-def run_report(options: FleetReportOptions) -> int:
+def run_report(options: FleetReportOptions) -> ExitCode:
     """Write the fleet's page; return the exit code."""
     from twelvefold.fleet.page import page
 
@@ -332,5 +331,5 @@ def run_report(options: FleetReportOptions) -> int:
         output.write_text(html, encoding="utf-8")
     except OSError as error:
         raise FailedError(f"{output} cannot be written: {error.strerror}.") from error
-    click.echo(f"{output}: {len(known)} services.")
-    return 0
+    say(f"{output}: {len(known)} services.")
+    return ExitCode.DONE

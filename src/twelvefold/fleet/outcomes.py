@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from twelvefold.console import ExitCode
 from twelvefold.fleet.results import Outcome, Result
 
 CODES = {
-    Outcome.IN_STEP: 0,
-    Outcome.NONE: 0,
-    Outcome.UNKNOWN: 0,
-    Outcome.PROPOSED: 0,
-    Outcome.WOULD_CHANGE: 1,
-    Outcome.PERSON: 2,
-    Outcome.FAILED: 3,
+    Outcome.IN_STEP: ExitCode.DONE,
+    Outcome.NONE: ExitCode.DONE,
+    Outcome.UNKNOWN: ExitCode.DONE,
+    Outcome.PROPOSED: ExitCode.DONE,
+    Outcome.WOULD_CHANGE: ExitCode.TO_DO,
+    Outcome.PERSON: ExitCode.PERSON,
+    Outcome.FAILED: ExitCode.FAILED,
 }
 """Exit codes; that of a run is the highest."""
 
@@ -24,7 +25,7 @@ KINDS = {
     Outcome.PERSON: "open",
     Outcome.FAILED: "deleted",
 }
-"""Colours on a terminal, by the names of twelvefold.cli.COLOURS."""
+"""Colours on a terminal, by the names of twelvefold.console.COLOURS."""
 
 
 def line(result: Result) -> str:

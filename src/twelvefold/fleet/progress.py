@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from twelvefold.cli import show, unread
+from twelvefold.console import show, unread
 from twelvefold.fleet.outcomes import KINDS, line
 from twelvefold.fleet.results import Outcome, Result
 

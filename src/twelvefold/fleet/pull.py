@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import click
-
 from twelvefold import report as reports
 from twelvefold import template as templates
-from twelvefold.cli import show
+from twelvefold.console import ExitCode, say, show
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet.forges import RIGHTS
 from twelvefold.fleet.jobs import Job, run
@@ -52,7 +50,7 @@ def home(service: Path, environ: Mapping[str, str]) -> Home:
         raise RefusedError(f"{service} has no origin to propose to. Run: git remote add origin URL") from error
 
 
-def run_propose(options: ProposeOptions) -> int:
+def run_propose(options: ProposeOptions) -> ExitCode:
     """Propose the update to the repository that the service's folder is a clone of, and return the exit code.
 
     The folder itself stays as it is: a pipeline's clone may be shallow, or of another commit.
@@ -135,6 +133,6 @@ def tell(result: Result, environ: Mapping[str, str]) -> None:
     if kind and environ.get("GITHUB_ACTIONS"):
         # https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
         escaped = line(result).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        click.echo(f"::{kind} title=Update from the template::{escaped}")
+        say(f"::{kind} title=Update from the template::{escaped}")
     else:
         show(KINDS[result.outcome], line(result))

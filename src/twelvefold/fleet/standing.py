@@ -23,7 +23,7 @@ def cells(one: Listed, result: Result | None) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    """Lines in columns, each with the kind that `twelvefold.cli.show` takes. The last column may be of any length."""
+    """Lines in columns, each with its kind for `console.show`. The last column may be of any length."""
     kinds = {str(outcome): kind for outcome, kind in KINDS.items()}
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)][:-1]
     yield "title", _line(HEADINGS, widths)
