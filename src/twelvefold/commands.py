@@ -20,7 +20,7 @@ from twelvefold.hidden import refuse_hidden
 from twelvefold.options import AdoptOptions, RollupOptions, StatusOptions, UpdateOptions
 from twelvefold.plan import patch
 from twelvefold.report import Report, report_of
-from twelvefold.rollup import LastSteps, Request, Rollup
+from twelvefold.rollup import LastSteps, Rollup, Wanted
 from twelvefold.service import Repository
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
@@ -36,10 +36,10 @@ def run_rollup(options: RollupOptions) -> ExitCode:
         return ExitCode.TO_DO
     finished = finish(stopped, options) if stopped else None
     earlier = finished.decisions if finished else []
-    request = Request(options.service, options.template, options.ref, options.answers, options.allow_downgrade)
+    wanted = Wanted(options.service, options.template, options.ref, options.answers, options.allow_downgrade)
     if options.branch and repository and not options.is_dry:
         engine.continue_on(repository, options.branch)
-    rollup = engine.prepare(request, repository)
+    rollup = engine.prepare(wanted, repository)
     refuse_hidden_lock(rollup, options)
     if finished and rollup.plan.is_empty:
         return exit_code(earlier)
@@ -68,13 +68,13 @@ def run_adopt(options: AdoptOptions) -> ExitCode:
         return ExitCode.TO_DO
     if stopped and (finished := finish(stopped, options)):
         return exit_code(finished.decisions)
-    request = Request(options.repository, options.template, options.ref, options.answers)
-    template, answers = adopt.begin(request)
+    wanted = Wanted(options.repository, options.template, options.ref, options.answers)
+    template, answers = adopt.begin(wanted)
     if not options.no_input and sys.stdin.isatty():
         answers = ask(answers, template.questions())
     if options.branch and options.yes:
         engine.continue_on(Repository.around(options.repository.resolve()), options.branch)
-    rollup = adopt.prepare(request, template, answers)
+    rollup = adopt.prepare(wanted, template, answers)
     refuse_hidden_lock(rollup, options)
     if options.yes:
         change(rollup, options)

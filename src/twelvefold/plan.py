@@ -15,7 +15,17 @@ from pathlib import PurePosixPath
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.hidden import refuse_hidden
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Entry, File, Repository, Service, folders_above
+from twelvefold.service import (
+    ANSWERS,
+    APPLIED,
+    MANIFEST,
+    TEMPLATE,
+    File,
+    ManifestEntry,
+    Repository,
+    Service,
+    folders_above,
+)
 from twelvefold.transaction import Change
 
 READERS: Mapping[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
@@ -135,7 +145,7 @@ class _Planning:
             else:
                 self.gone.append(path)
 
-    def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
+    def retire(self, path: str, entry: ManifestEntry, here: File, new: str | None) -> None:
         if new and not entry.is_like(here) and self.render.service.manifest[new].owner != "owned":
             self.decisions.append(Decision(Outcome.MOVED, path, note=f"moved, with your edits, to {new}"))
         if new or entry.is_like(here):

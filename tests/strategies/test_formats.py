@@ -18,12 +18,12 @@ from twelvefold.strategies.formats import format_named, names
 from twelvefold.strategies.rules import BadRulesError
 
 UNION = """
-from twelvefold.strategies.text import Merged
+from twelvefold.strategies.text import MergedText
 
 
 def merge(base, template, service, rules):
     lines = dict.fromkeys([*template.splitlines(), *service.splitlines()])
-    return Merged("".join(f"{line}\\n" for line in lines))
+    return MergedText("".join(f"{line}\\n" for line in lines))
 """
 
 

@@ -36,7 +36,7 @@ from twelvefold.fleet.outcomes import CODES, KINDS, counted, line
 from twelvefold.fleet.pool import Pool, workers
 from twelvefold.fleet.progress import progress
 from twelvefold.fleet.propose import Wish
-from twelvefold.fleet.results import Outcome, Result, Results, without_report
+from twelvefold.fleet.results import Result, Results, TurnOutcome, without_report
 from twelvefold.fleet.standing import NEVER, cells, data, table
 from twelvefold.fleet.tokens import token_of_fleet
 from twelvefold.fleet.unfinished import Begun, Unfinished
@@ -203,7 +203,7 @@ def _waves_of_rollup(fleet: Fleet, begun: Begun) -> list[tuple[Wave, list[Listed
         return waves
     # With what this run itself has done already: it may be resumed.
     last = fleet.results.all()
-    failed = {key for key, result in last if result.outcome is Outcome.FAILED or result.run == begun.run}
+    failed = {key for key, result in last if result.outcome is TurnOutcome.FAILED or result.run == begun.run}
     return [(wave, [one for one in services if one.key in failed]) for wave, services in waves]
 
 
@@ -277,19 +277,19 @@ def _most(wave: Wave, options: RunOptions) -> float:
 
 
 def _fails_too_often(results: Sequence[Result], most: float) -> bool:
-    failed = sum(result.outcome is Outcome.FAILED for result in results)
+    failed = sum(result.outcome is TurnOutcome.FAILED for result in results)
     return bool(results) and failed / len(results) > most
 
 
 def _tell_stop(wave: Wave, results: Sequence[Result], left: int) -> None:
-    failed = sum(result.outcome is Outcome.FAILED for result in results)
+    failed = sum(result.outcome is TurnOutcome.FAILED for result in results)
     said = f"Stopped after the wave {wave.name}: {failed} of {len(results)} failed. Not begun: {left}."
     show("open", f"{said} Mend that, then: twelvefold fleet rollup --only-failed")
 
 
 def _summarise(results: Sequence[Result]) -> None:
     with unread():
-        for outcome in (Outcome.PERSON, Outcome.FAILED):
+        for outcome in (TurnOutcome.PERSON, TurnOutcome.FAILED):
             for result in results:
                 if result.outcome is outcome:
                     show(KINDS[outcome], line(result))
@@ -304,12 +304,12 @@ def run_status(options: FleetStatusOptions) -> ExitCode:
     known = ((one, fleet.results.get(one.key)) for one in fleet.services)
     if options.as_json:
         rows = [data(one, result) for one, result in known]
-        outcomes = {Outcome(row["outcome"]) for row in rows}
+        outcomes = {TurnOutcome(row["outcome"]) for row in rows}
         lines = [("", json.dumps(rows, indent=2, ensure_ascii=False))]
     else:  # without the reports, since those of thousands are too much to keep
-        shown = [(cells(one, result), result.outcome if result else Outcome.UNKNOWN) for one, result in known]
+        shown = [(cells(one, result), result.outcome if result else TurnOutcome.UNKNOWN) for one, result in known]
         outcomes = {outcome for _, outcome in shown}
-        never = [("note", NEVER)] if outcomes == {Outcome.UNKNOWN} else []
+        never = [("note", NEVER)] if outcomes == {TurnOutcome.UNKNOWN} else []
         lines = [*table([row for row, _ in shown]), *never]
     with unread():
         for kind, text in lines:
@@ -325,7 +325,7 @@ def run_report(options: FleetReportOptions) -> ExitCode:
     output = options.output
     if not output.parent.is_dir():
         raise RefusedError(f"{output.parent} is no folder. Make it: mkdir -p {output.parent}")
-    known = [fleet.results.get(one.key) or Result(one.name, one.url, Outcome.UNKNOWN) for one in fleet.services]
+    known = [fleet.results.get(one.key) or Result(one.name, one.url, TurnOutcome.UNKNOWN) for one in fleet.services]
     html = page(known, title=options.title, template=without_credentials(fleet.config.template))
     try:
         output.write_text(html, encoding="utf-8")

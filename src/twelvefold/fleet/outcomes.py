@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from twelvefold.console import ExitCode
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 
 CODES = {
-    Outcome.IN_STEP: ExitCode.DONE,
-    Outcome.NONE: ExitCode.DONE,
-    Outcome.UNKNOWN: ExitCode.DONE,
-    Outcome.PROPOSED: ExitCode.DONE,
-    Outcome.WOULD_CHANGE: ExitCode.TO_DO,
-    Outcome.PERSON: ExitCode.PERSON,
-    Outcome.FAILED: ExitCode.FAILED,
+    TurnOutcome.IN_STEP: ExitCode.DONE,
+    TurnOutcome.NONE: ExitCode.DONE,
+    TurnOutcome.UNKNOWN: ExitCode.DONE,
+    TurnOutcome.PROPOSED: ExitCode.DONE,
+    TurnOutcome.WOULD_CHANGE: ExitCode.TO_DO,
+    TurnOutcome.PERSON: ExitCode.PERSON,
+    TurnOutcome.FAILED: ExitCode.FAILED,
 }
 """Exit codes; that of a run is the highest."""
 
 KINDS = {
-    Outcome.IN_STEP: "settled",
-    Outcome.NONE: "note",
-    Outcome.UNKNOWN: "note",
-    Outcome.PROPOSED: "added",
-    Outcome.WOULD_CHANGE: "changed",
-    Outcome.PERSON: "open",
-    Outcome.FAILED: "deleted",
+    TurnOutcome.IN_STEP: "settled",
+    TurnOutcome.NONE: "note",
+    TurnOutcome.UNKNOWN: "note",
+    TurnOutcome.PROPOSED: "added",
+    TurnOutcome.WOULD_CHANGE: "changed",
+    TurnOutcome.PERSON: "open",
+    TurnOutcome.FAILED: "deleted",
 }
 """Colours on a terminal, by the names of twelvefold.console.COLOURS."""
 
@@ -33,6 +33,6 @@ def line(result: Result) -> str:
     return " ".join(filter(None, [f"{result.name}: {result.outcome}.", result.sentence, result.request]))
 
 
-def counted(count: int, outcome: Outcome) -> str:
+def counted(count: int, outcome: TurnOutcome) -> str:
     """How many have an outcome: `1 needs a person`, `2 need a person`."""
     return f"{count} {outcome if count == 1 else outcome.replace('needs', 'need')}"

@@ -18,14 +18,14 @@ from twelvefold.fleet.jobs import Job, run
 from twelvefold.fleet.options import ProposeOptions
 from twelvefold.fleet.outcomes import CODES, KINDS, line
 from twelvefold.fleet.propose import Wish
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 from twelvefold.fleet.tokens import token_from
 from twelvefold.git import GitError, git, without_credentials
 from twelvefold.rollup import refuse_untrusted, template_url
 from twelvefold.service import Repository, Service
 
 TOKENS = {"gitlab": "TWELVEFOLD_TOKEN", "gitlab-push": "TWELVEFOLD_TOKEN", "github": "GITHUB_TOKEN"}
-ANNOTATIONS = {Outcome.PERSON: "warning", Outcome.FAILED: "error"}
+ANNOTATIONS = {TurnOutcome.PERSON: "warning", TurnOutcome.FAILED: "error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def wish_of(service: Service, options: ProposeOptions) -> Wish:
 
 def write(result: Result, path: Path) -> None:
     """Write a report: the request's description, or the result for programs, by the name's ending."""
-    told = asdict(result) | {"needs_person": result.outcome is Outcome.PERSON}
+    told = asdict(result) | {"needs_person": result.outcome is TurnOutcome.PERSON}
     as_json = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     as_markdown = result.report or f"# {line(result)}\n"
     try:
