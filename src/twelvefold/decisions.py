@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
@@ -70,6 +70,19 @@ class Decision:
     def as_data(self) -> dict[str, object]:
         """For JSON reports."""
         return {**asdict(self), "outcome": str(self.outcome), "needs_person": self.needs_person}
+
+
+@dataclass(frozen=True, slots=True)
+class MergedFile:
+    """What a merged file becomes, and what was decided about it."""
+
+    content: bytes
+    decisions: Sequence[Decision] = ()
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether the template's changes are in it, so that its last-applied copy may advance."""
+        return not any(decision.outcome is Outcome.UNREADABLE for decision in self.decisions)
 
 
 def shown(value: str | None) -> str:

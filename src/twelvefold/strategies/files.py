@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from twelvefold.decisions import Decision, Outcome
+from twelvefold.decisions import Decision, MergedFile, Outcome
 from twelvefold.strategies.formats import format_named
 from twelvefold.strategies.lines import newline_of, with_ends
 from twelvefold.strategies.merging import Format, OwnMerge, conformed, merge_texts
@@ -15,19 +15,6 @@ from twelvefold.strategies.three_way import Data
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 CONFIGURED = ("path", "format", "keys")
-
-
-@dataclass(frozen=True, slots=True)
-class MergedFile:
-    """What a merged file becomes, and what was decided about it."""
-
-    content: bytes
-    decisions: Sequence[Decision] = ()
-
-    @property
-    def is_merged(self) -> bool:
-        """Whether the template's changes are in it, so that its last-applied copy may advance."""
-        return not any(decision.outcome is Outcome.UNREADABLE for decision in self.decisions)
 
 
 @dataclass(frozen=True, slots=True)

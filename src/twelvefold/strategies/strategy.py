@@ -18,9 +18,9 @@ import marshmallow
 from scaraplate.strategies import Strategy
 
 from twelvefold import latch
-from twelvefold.decisions import record
+from twelvefold.decisions import MergedFile, record
 from twelvefold.service import APPLIED, File, hold_back
-from twelvefold.strategies.files import FileRule, MergedFile
+from twelvefold.strategies.files import FileRule
 
 
 class Configured(Strategy):
