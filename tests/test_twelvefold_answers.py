@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 from twelvefold_answers import CAME_OR_WENT, STANDARD_LIBRARY, BadAnswersError, markdown, problems, quoted, weekly
 
+from answers import capabilities
 from commands import run, succeed
 from environments import TEMPLATE, interpreter, render
 
@@ -26,9 +27,7 @@ GOOD: dict[str, str | bool] = {
     "owner": "acme/payments",
     "ci": "gitlab",
     "repository_url": "https://gitlab.example.com:8443/acme/payments/my-service",
-    "database": False,
-    "tasks": True,
-    "auth": True,
+    **dict.fromkeys(capabilities(), True),
 }
 REFUSED = [
     ("project_slug", "My-Service", "type my-service"),
@@ -88,9 +87,7 @@ REFUSED = [
     ("repository_url", 'https://gitlab.com/"/it', "type the address"),
     ("repository_url", "javascript:alert(1)", "type the address"),
     ("ci", "travis", "type gitlab, github or jenkins"),
-    ("database", "yes", "type true or false"),
-    ("tasks", None, "type true or false"),
-    ("auth", 1, "type true or false"),
+    *((question, answer, "type true or false") for question in capabilities() for answer in ("yes", None, 1)),
 ]
 
 
