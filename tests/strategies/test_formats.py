@@ -70,7 +70,7 @@ def test_ours_are_found_without_a_look_at_every_package(monkeypatch: pytest.Monk
     def looked(**_: str) -> None:
         raise AssertionError("all packages were read")
 
-    monkeypatch.setattr(formats, "entry_points", looked)
+    monkeypatch.setattr("importlib.metadata.entry_points", looked)
     assert format_named("toml")
 
 

@@ -22,14 +22,14 @@ class FileRule:
     """How to merge one file, as scaraplate.yaml has it."""
 
     path: str
-    form: Format | OwnMerge
+    format: str
     rules: Rules
     left_out: tuple[str, ...] = ()
     """What the template's text is read without: keys, as in `rules`, and items of lists: `jobs.check.targets=chart`."""
 
     @classmethod
     def load(cls, config: Mapping[str, Any]) -> FileRule:
-        """Raises BadRulesError with the file's path and what is wrong."""
+        """Raises BadRulesError with the file's path and what is wrong; of the format, `refuse_unknown_format` does."""
         path = config.get("path")
         if not isinstance(path, str):
             raise BadRulesError(f"scaraplate.yaml: a merged file's config needs its path; it is {dict(config)!r}.")
@@ -37,11 +37,22 @@ class FileRule:
         if unknown:
             raise BadRulesError(f"scaraplate.yaml: {path}: {unknown[0]} is not one of {', '.join(CONFIGURED)}.")
         try:
-            form = format_named(str(config.get("format", "")))
             rules = Rules.load(config.get("keys", {}))
         except BadRulesError as error:
             raise BadRulesError(f"scaraplate.yaml: {path}: {error.message}") from error
-        return cls(path, form, rules)
+        return cls(path, str(config.get("format", "")), rules)
+
+    @property
+    def form(self) -> Format | OwnMerge:
+        """The format, found when it is needed: most runs find nothing to do. Raises BadRulesError."""
+        try:
+            return format_named(self.format)
+        except BadRulesError as error:
+            raise BadRulesError(f"scaraplate.yaml: {self.path}: {error.message}") from error
+
+    def refuse_unknown_format(self) -> None:
+        """Raise BadRulesError if the format is not there, also where nothing is to be merged yet."""
+        _ = self.form
 
     def without(self, keys: Sequence[str]) -> FileRule:
         """The same rules for a file whose template is read without `keys`."""
@@ -65,9 +76,10 @@ class FileRule:
     def reduced(self, content: bytes) -> bytes:
         """A text of the template's without what is left out. Raises BadRulesError if that cannot be."""
         text = content.decode(errors="replace").removeprefix(BOM)
-        if not isinstance(self.form, OwnMerge):
-            wanted = _without(self.form.load(text), [_parted(key) for key in self.left_out])
-            reduced = conformed(self.form, text, wanted, (), self.rules)
+        form = self.form
+        if not isinstance(form, OwnMerge):
+            wanted = _without(form.load(text), [_parted(key) for key in self.left_out])
+            reduced = conformed(form, text, wanted, (), self.rules)
             if reduced is not None:
                 return reduced.encode()
         keys = ", ".join(self.left_out)

@@ -45,6 +45,7 @@ class Configured(Strategy):
         rule = rule.without(latch.left_out.get(rule.path, ()))
         done = latch.current().merged
         if rule.path not in done:
+            rule.refuse_unknown_format()
             done[rule.path] = rule.merge(base, self.template_contents.read(), service)
             for decision in done[rule.path].decisions:
                 record(decision)
