@@ -82,6 +82,8 @@ lint: install ## Check style, types and declared dependencies
 	ruff format --check --config pyproject.toml
 	mypy
 	deptry src
+	@sources=('$(SERVICE)'/vendor/*/src) && PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" \
+		lint-imports --cache-dir .cache/import-linter '$(IN_PLACE)/pyproject.toml'
 	@python scripts/style.py
 	nitpick check
 	SKIP=mypy,nitpick,ruff-check,ruff-format prek run --config .pre-commit-config.yaml --all-files
