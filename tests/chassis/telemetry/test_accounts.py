@@ -4,15 +4,15 @@ from collections.abc import Sequence
 import pytest
 
 from chassis.telemetry import access, context
-from chassis.telemetry.access import Answered
+from chassis.telemetry.access import Answered, Told
 from chassis.telemetry.accounts import LATER, Accounts
 from chassis.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
 
-def answered(path: str = "/items/1") -> Answered:
-    return context.new(None, None), "GET", path, None, "/items/{item}", 200, 0.001, 2, 0.0, None
+def answered(path: str = "/items/1") -> Told:
+    return context.new(None, None), 0.0, Answered("GET", path, "/items/{item}", 200, 1.0, 2, None)
 
 
 def counted(metrics: Metrics) -> float:
@@ -23,8 +23,8 @@ async def test_many_are_told_of_at_once_and_a_moment_later() -> None:
     told: list[list[str]] = []
     metrics = Metrics()
 
-    def write(batch: Sequence[Answered]) -> None:
-        told.append([path for _, _, path, *_ in batch])
+    def write(batch: Sequence[Told]) -> None:
+        told.append([each.path for _, _, each in batch])
 
     accounts = Accounts(metrics=metrics, access_log=write)
     for number in range(3):

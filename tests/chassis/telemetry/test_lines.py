@@ -28,7 +28,9 @@ def record(message: object, *args: object, error: BaseException | None = None, *
 
 
 def as_json(*args: Any, **kwargs: Any) -> dict[str, Any]:
-    line = JsonFormatter(constant=CONSTANT, redactor=Redactor(["hunter22"])).format(record(*args, **kwargs))
+    line = JsonFormatter(constant=("shop", "1.2.3", "test"), redactor=Redactor(["hunter22"])).format(
+        record(*args, **kwargs)
+    )
     assert "\n" not in line
     event: dict[str, Any] = json.loads(line)
     return event

@@ -4,22 +4,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chassis import Settings
 from chassis.telemetry import logs
-
-
-@dataclass
-class Settings:
-    name: str = "shop"
-    environment: str = "test"
-    log_level: str = "info"
-    log_format: str = "json"
-    log_config: Path | None = None
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +26,7 @@ def restored() -> Iterator[None]:
 
 
 def configured(capsys: pytest.CaptureFixture[str], **settings: Any) -> None:
-    logs.configure(Settings(**settings), version="1.0", secrets=["topsecret"])
+    logs.configure(Settings(**{"name": "shop", "log_format": "json", **settings}), version="1.0", secrets=["topsecret"])
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -111,9 +102,9 @@ def test_a_formatter_that_raises_costs_the_line_its_form_only(
         ("text", False, False),
     ],
 )
-def test_text_is_for_people(log_format: str, on_terminal: bool, is_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_is_for_people(log_format: Any, on_terminal: bool, is_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: on_terminal)
-    assert logs.is_json(Settings(log_format=log_format)) is is_json
+    assert logs.is_json(Settings(name="shop", log_format=log_format)) is is_json
 
 
 TOML = 'version = 1\nincremental = true\n[loggers.shop]\nlevel = "DEBUG"\n'

@@ -53,11 +53,11 @@ class Edge:
             began = exchange.status > 0
             await errors.last_resort(error, started=began, scope=scope, receive=receive, send=exchange.send)
         finally:
-            seconds = time.perf_counter() - started
+            milliseconds = round((time.perf_counter() - started) * 1000, 3)
             self._metrics.in_flight -= 1
             status = exchange.status or errors.CLIENT_LEFT
             route = route_template(scope, root_path)
-            self._accounts.add(_answered(scope, ids, route, status, seconds, exchange))
+            self._accounts.add((ids, time.time(), _answered(scope, exchange, route, status, milliseconds)))
             if tracing:
                 tracing.end(span, token, method=scope["method"], route=route, status=status)
             context.current.reset(outer)
@@ -65,11 +65,12 @@ class Edge:
             scope.pop(KEY, None)
 
 
-def _answered(scope: Scope, ids: context.Ids, route: str, status: int, seconds: float, exchange: Exchange) -> Answered:
+def _answered(scope: Scope, exchange: Exchange, route: str, status: int, milliseconds: float) -> Answered:
     client = scope.get("client")
     address = client[0] if client else None
-    size, subject = exchange.size, exchange.subject
-    return ids, scope["method"], scope["path"], address, route, status, seconds, size, time.time(), subject
+    return Answered(
+        scope["method"], scope["path"], route, status, milliseconds, exchange.size, address, exchange.subject
+    )
 
 
 def _ids(received: dict[bytes, bytes]) -> context.Ids:

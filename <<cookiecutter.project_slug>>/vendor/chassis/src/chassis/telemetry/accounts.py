@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from .access import Answered, Write, through_logging
+from .access import Told, Write, through_logging
 from .metrics import Metrics
 
 LATER = 0.01  # seconds
@@ -23,12 +23,12 @@ class Accounts:
         self._metrics = metrics
         self._access_log = access_log
         self._at_once = access_log is through_logging
-        self._answered: list[Answered] = []
+        self._untold: list[Told] = []
         self._waits = False
 
-    def add(self, answered: Answered) -> None:
+    def add(self, told: Told) -> None:
         """Account for one request."""
-        self._answered.append(answered)
+        self._untold.append(told)
         if self._at_once:
             self.settle()
         elif not self._waits:
@@ -38,21 +38,21 @@ class Accounts:
     def settle(self) -> None:
         """Tell of all that has not been told of."""
         self._waits = False
-        answered, self._answered = self._answered, []
-        if not answered:
+        told, self._untold = self._untold, []
+        if not told:
             return
-        self._count(answered)
-        self._access_log(answered)
+        self._count(told)
+        self._access_log(told)
 
-    def _count(self, answered: Sequence[Answered]) -> None:
+    def _count(self, told: Sequence[Told]) -> None:
         alike: dict[tuple[str, str, int], tuple[list[float], list[int]]] = {}
-        for ids, method, _, _, route, status, seconds, size, *_ in answered:
+        for ids, _, answered in told:
+            kind, seconds = (answered.method, answered.route, answered.status), answered.duration_ms / 1000
             if ids.sampled:
-                self._metrics.observe(method, route, status, seconds, size, ids.trace_id)
+                self._metrics.observe(*kind, seconds, answered.response_bytes, ids.trace_id)
                 continue
-            kind = (method, route, status)
             durations, sizes = alike.get(kind) or alike.setdefault(kind, ([], []))
             durations.append(seconds)
-            sizes.append(size)
-        for (method, route, status), (durations, sizes) in alike.items():
-            self._metrics.observe_alike(method, route, status, durations, sizes)
+            sizes.append(answered.response_bytes)
+        for kind, (durations, sizes) in alike.items():
+            self._metrics.observe_alike(*kind, durations, sizes)

@@ -22,28 +22,40 @@ STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
     "taskName",
 }
 
+ENCODER = msgspec.json.Encoder(enc_hook=str)
+
+
+class Event(msgspec.Struct, omit_defaults=True, gc=False):
+    """What every line has, in this order; the ids where a request or a task is worked on."""
+
+    timestamp: str
+    level: str
+    logger: str
+    message: str
+    service: str
+    version: str
+    environment: str
+    request_id: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
 
 class JsonFormatter(logging.Formatter):
     """A record as one JSON object on one line, whatever it contains.
 
-    :param constant: members of every line: service, version, environment.
+    :param constant: what is the same on every line: service, version, environment.
     """
 
-    def __init__(self, *, constant: dict[str, str], redactor: Redactor) -> None:
+    def __init__(self, *, constant: tuple[str, str, str], redactor: Redactor) -> None:
         super().__init__()
         self.constant = constant
         self.redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        event: dict[str, Any] = {
-            "timestamp": timestamp(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": self.redactor.text(message(record)),
-            **self.constant,
-        }
-        if ids := context.current.get():
-            event |= {"request_id": ids.request_id, "trace_id": ids.trace_id, "span_id": ids.span_id}
+        ids = context.current.get() or ()
+        told, level = self.redactor.text(message(record)), record.levelname.lower()
+        head = Event(timestamp(record.created), level, record.name, told, *self.constant, *ids[:3])
+        event: dict[str, Any] = msgspec.to_builtins(head)
         for name, value in extra(record).items():
             # A member that the line has already is not overwritten, but neither is it lost.
             event[f"extra_{name}" if name in event else name] = self.redactor.field(name, value)
@@ -123,12 +135,13 @@ def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
 
 
-def encode(event: dict[str, Any]) -> bytes:
+def encode(event: dict[str, Any] | msgspec.Struct) -> bytes:
     """`event` as one line of JSON. What JSON has no form for becomes its `str`; this never raises."""
     try:
-        return msgspec.json.encode(event, enc_hook=str)
+        return ENCODER.encode(event)
     except Exception:  # a lone surrogate, a huge integer, a cycle, an object whose str raises
-        return json.dumps({str(name): _plain(value) for name, value in event.items()}).encode()
+        members = event if isinstance(event, dict) else msgspec.to_builtins(event)
+        return json.dumps({str(name): _plain(value) for name, value in members.items()}).encode()
 
 
 def _plain(value: Any) -> str | bool | None:

@@ -12,28 +12,14 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from ..failures import StartError
+from ..settings import Settings
 from ..settings.levels import split_levels
 from .lines import JsonFormatter, TextFormatter
 from .redaction import Redactor
 from .stdout import Stdout
-
-
-class LogSettings(Protocol):
-    """What of the settings decides how is logged."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def environment(self) -> str: ...
-    @property
-    def log_level(self) -> str: ...
-    @property
-    def log_format(self) -> str: ...
-    @property
-    def log_config(self) -> Path | None: ...
 
 
 class LogConfigError(StartError):
@@ -55,7 +41,7 @@ class LineHandler(logging.Handler):
         self.stdout.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
 
-def configure(settings: LogSettings, *, version: str, secrets: Iterable[str] = ()) -> None:
+def configure(settings: Settings, *, version: str, secrets: Iterable[str] = ()) -> None:
     """Send everything that is logged in this process to stdout, as `settings` say.
 
     :param version: of the service; on every line.
@@ -72,10 +58,10 @@ def configure(settings: LogSettings, *, version: str, secrets: Iterable[str] = (
     sys.unraisablehook = lambda thrown: _log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
 
 
-def dict_config(settings: LogSettings, *, version: str, secrets: Iterable[str] = ()) -> dict[str, Any]:
+def dict_config(settings: Settings, *, version: str, secrets: Iterable[str] = ()) -> dict[str, Any]:
     """The configuration as `logging.config.dictConfig` takes it."""
     root, loggers = split_levels(settings.log_level)
-    constant = {"service": settings.name, "version": version, "environment": settings.environment}
+    constant = settings.name, version, settings.environment
     redactor = Redactor(secrets)
     return {
         "version": 1,
@@ -90,7 +76,7 @@ def dict_config(settings: LogSettings, *, version: str, secrets: Iterable[str] =
     }
 
 
-def is_json(settings: LogSettings) -> bool:
+def is_json(settings: Settings) -> bool:
     """Whether lines are JSON: as settings say, and by default wherever no person is looking."""
     return not sys.stdout.isatty() if settings.log_format == "auto" else settings.log_format == "json"
 
