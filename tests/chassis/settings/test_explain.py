@@ -164,14 +164,28 @@ def test_all_layers_and_all_problems_at_once(config: Path, tmp_path: Path) -> No
     assert len(found.splitlines()) == 9
 
 
+def test_a_file_that_cannot_be_opened_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dynaconf itself warns of it, and goes on without."""
+    toml(config, "port = 1", ".secrets.toml")
+    opened = Path.open
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == ".secrets.toml":
+            raise PermissionError(13, "Permission denied")
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert problems({}, config) == ["config/.secrets.toml cannot be read: Permission denied."]
+
+
 def test_broken_files_are_all_named(config: Path) -> None:
     toml(config, "name = ")
     toml(config, "port = -1", "settings.development.toml")
     (config / ".secrets.toml").write_bytes(b"name = '\xff'")
     found = problems({}, config)
     assert "set by port in config/settings.development.toml" in found[3]
-    assert found[0].startswith("config/settings.toml is no valid TOML: Invalid value (at")
-    assert found[1] == "config/.secrets.toml is no UTF-8 text."
+    assert found[0] == "config/.secrets.toml is no UTF-8 text."
+    assert found[1].startswith("config/settings.toml is no valid TOML: Invalid value (at")
 
 
 def test_a_folder_without_settings(tmp_path: Path) -> None:

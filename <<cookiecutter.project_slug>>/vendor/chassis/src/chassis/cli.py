@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .application import Application
-    from .settings import Settings
 
 
 def main(service: Application, arguments: Sequence[str] | None = None) -> int:
@@ -106,7 +105,8 @@ def config_show(service: Application, as_json: bool) -> None:
     """Print every setting with the layer that set it. Secrets are masked."""
     from .settings.explain import shown
 
-    rows = shown(*_settings_and_layers(service))
+    found = read(service.settings)
+    rows = shown(found.settings, found.given)
     if as_json:
         _print_json({".".join(row.path): {"value": row.value, "layer": row.layer, "name": row.name} for row in rows})
         return
@@ -187,11 +187,6 @@ def _prompt(names: dict[str, Any]) -> None:
 
         import_module("readline" if find_spec("readline") else "code")  # history and editing
         code.interact(banner=f"Python {sys.version.split()[0]}; here are: {', '.join(names)}", local=names, exitmsg="")
-
-
-def _settings_and_layers(service: Application) -> tuple[Settings, Sequence[Any]]:
-    found = read(service.settings)
-    return found.settings, found.given
 
 
 def _print_json(value: object, output: TextIO | None = None) -> None:

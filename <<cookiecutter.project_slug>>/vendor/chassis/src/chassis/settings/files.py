@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +14,24 @@ LINE_END = re.compile(r"\r?\n\Z")
 def toml_tables(places: Places, problems: list[str]) -> list[tuple[str, dict[str, Any]]]:
     """What each of the TOML files says, lowest first, with the file's name as people know it."""
     names = ("settings.toml", f"settings.{places.environment}.toml", ".secrets.toml")
-    files = [places.config / name for name in names if (places.config / name).is_file()]
-    broken = {file: problem for file in files if (problem := _toml_problem(file))}
-    problems.extend(broken.values())
-    return list(_by_dynaconf(places.config, [file for file in files if file not in broken]))
-
-
-def _toml_problem(file: Path) -> str | None:
-    # dynaconf stops at the first broken file, and does not say which.
+    there = [file for name in names if (file := places.config / name).is_file()]
+    # dynaconf passes over a file that it cannot open, and reads one that is no UTF-8 in the locale's encoding.
+    files = [file for file in there if read_text(file, f"config/{file.name}", problems) is not None]
     try:
-        tomllib.loads(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        return f"config/{file.name} is no UTF-8 text."
-    except tomllib.TOMLDecodeError as error:
-        return f"config/{file.name} is no valid TOML: {error}."
-    except OSError as error:
-        return f"config/{file.name} cannot be read: {error.strerror}."
-    return None
+        return _by_dynaconf(files)
+    except ValueError:  # dynaconf stops at the first broken file, and does not say which
+        return [table for file in files for table in _alone(file, problems)]
 
 
-def _by_dynaconf(directory: Path, files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _alone(file: Path, problems: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        return _by_dynaconf([file])
+    except ValueError as error:
+        problems.append(f"config/{file.name} is no valid TOML: {error}.")
+        return []
+
+
+def _by_dynaconf(files: list[Path]) -> list[tuple[str, dict[str, Any]]]:
     from dynaconf import Dynaconf
     from dynaconf.utils.inspect import get_history
 
@@ -43,7 +39,7 @@ def _by_dynaconf(directory: Path, files: list[Path]) -> Iterator[tuple[str, dict
     # TOML first (a password of 1e5 would become 100000.0), and without auto_cast a value in a file that begins
     # with @format or @jinja stays what it is. Paths are absolute, because it looks for others in parent folders.
     loaded = Dynaconf(
-        root_path=str(directory),
+        root_path=str(files[0].parent if files else ""),
         settings_files=[str(file) for file in files],
         core_loaders=["TOML"],
         loaders=[],
@@ -51,11 +47,9 @@ def _by_dynaconf(directory: Path, files: list[Path]) -> Iterator[tuple[str, dict
         load_dotenv=False,
         auto_cast=False,
     )
-    wanted = {str(file) for file in files}  # not settings.local.toml, which it finds by itself
-    for entry in get_history(loaded):
-        if entry["identifier"] in wanted:
-            table = {key.lower(): value for key, value in entry["value"].items()}
-            yield f"config/{Path(entry['identifier']).name}", table
+    wanted = {str(file): f"config/{file.name}" for file in files}  # not settings.local.toml, which it finds by itself
+    said = [(wanted.get(entry["identifier"]), entry["value"]) for entry in get_history(loaded)]
+    return [(file, {key.lower(): value for key, value in table.items()}) for file, table in said if file]
 
 
 def secret_files(places: Places, problems: list[str]) -> list[Path]:
@@ -89,14 +83,14 @@ def dotenv_texts(places: Places, problems: list[str]) -> dict[str, str]:
     return texts
 
 
-def read_text(file: Path, who: str, problems: list[str]) -> str | None:
+def read_text(file: Path, called: str, problems: list[str]) -> str | None:
     """The text of `file` without the line end that editors put there; None, and a problem, if it cannot be read."""
     try:
         # newline="": what lies in a secret is its own business, to the last carriage return.
         with file.open(encoding="utf-8", newline="") as stream:
             return LINE_END.sub("", stream.read())
     except OSError as error:
-        problems.append(f"{who}: {file} cannot be read: {error.strerror}.")
+        problems.append(f"{called} cannot be read: {error.strerror}.")
     except UnicodeDecodeError:
-        problems.append(f"{who}: {file} is no UTF-8 text.")
+        problems.append(f"{called} is no UTF-8 text.")
     return None

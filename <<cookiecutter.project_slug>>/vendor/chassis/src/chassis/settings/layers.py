@@ -123,7 +123,7 @@ def _take_secret(readings: Readings, file: Path, layer: str) -> None:
     bare = file.name.upper().removeprefix(PREFIX)
     try:
         setting_type(readings.model, _path(bare))
-        text = read_text(file, "The secrets directory", readings.problems)
+        text = read_text(file, f"The secrets directory: {file}", readings.problems)
         if text is not None:
             readings.take_text(_path(bare), text, layer, file.name)
     except UnknownSettingError as error:
@@ -174,7 +174,7 @@ def _take_named_file(
         readings.problems.append(
             f"{origin(layer, name)}: {name.removesuffix('_FILE')} is set as well. Set one of them."
         )
-    text = read_text(Path(texts[name]), origin(layer, name), readings.problems)
+    text = read_text(Path(texts[name]), f"{origin(layer, name)}: {texts[name]}", readings.problems)
     if text is not None:
         readings.take_text(path, text, layer, name)
 

@@ -15,6 +15,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Enum, Gauge, Info, values
@@ -35,20 +36,6 @@ class Place(msgspec.Struct, frozen=True):
     slot: int
     listeners: list[int]
     lifeline: int
-
-
-class _Sample(msgspec.Struct, array_like=True):
-    name: str
-    labels: dict[str, str]
-    value: float
-
-
-class _Family(msgspec.Struct, array_like=True):
-    name: str
-    documentation: str
-    type: str
-    unit: str
-    samples: list[_Sample]
 
 
 def _read_place() -> Place | None:
@@ -166,25 +153,18 @@ def _is_unsummed(collector: Collector) -> bool:
 
 
 def _packed(families: Iterable[Metric]) -> bytes:
-    return msgspec.msgpack.encode(
-        [
-            _Family(
-                family.name,
-                family.documentation,
-                family.type,
-                family.unit,
-                [_Sample(sample.name, sample.labels, float(sample.value)) for sample in family.samples],
-            )
-            for family in families
-        ]
-    )
+    def samples(family: Metric) -> list[Any]:
+        return [(sample.name, sample.labels, float(sample.value)) for sample in family.samples]
+
+    described = [(each.name, each.documentation, each.type, each.unit, samples(each)) for each in families]
+    return msgspec.msgpack.encode(described)
 
 
 def _unpacked(answer: bytes) -> list[Metric]:
     families = []
-    for packed in msgspec.msgpack.decode(answer, type=list[_Family]):
-        family = Metric(packed.name, packed.documentation, packed.type, packed.unit)
-        for sample in packed.samples:
-            family.add_sample(sample.name, sample.labels, sample.value)
+    for *described, samples in msgspec.msgpack.decode(answer):
+        family = Metric(*described)
+        for sample in samples:
+            family.add_sample(*sample)
         families.append(family)
     return families
