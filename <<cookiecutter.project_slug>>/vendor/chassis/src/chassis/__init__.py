@@ -4,6 +4,7 @@ The template owns this package and every service has the same bytes: a change ma
 rollup. `__all__` is all that a team's code may rely on.
 """
 
+from . import heap  # noqa: F401 - before all that it makes cheaper
 from .http.client import HttpClient, http_client
 from .http.errors import ProblemError
 from .http.openapi import problems

@@ -18,7 +18,7 @@ class Problem(BaseModel):
     """An error, as RFC 9457 describes it."""
 
     # Kinds of problems add members; a client ignores those that it does not know.
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     type: Annotated[
         str, Field(description="Names the kind of problem.", json_schema_extra={"format": "uri-reference"})
@@ -32,7 +32,7 @@ class Problem(BaseModel):
     request_id: Annotated[str | None, Field(description="Quote it when you ask about this answer.")]
 
 
-class Fault(BaseModel):
+class Fault(BaseModel, defer_build=True):
     """One place in a request that is wrong."""
 
     location: Annotated[str, Field(description="body, query, path, header or cookie.")]

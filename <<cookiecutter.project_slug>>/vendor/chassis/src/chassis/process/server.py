@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import socket
@@ -14,6 +13,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
+from .. import heap
 from ..failures import StartError
 from ..settings import Settings
 from ..telemetry import process_group
@@ -73,11 +73,7 @@ class DrainingServer(uvicorn.Server):
         # What goes wrong in the application's start was logged by it, in one line; uvicorn would add a traceback.
         self.lifespan = _QuietLifespan(self.config)
         await super().startup(sockets)
-        # What was made until now stays. The collector would look at all of it again and again, for nothing; and what
-        # one request leaves behind is little, so it need not look after each few of them.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000, 20, 20)
+        heap.freeze()
         await self._tell_started()
 
     async def on_tick(self, counter: int) -> bool:

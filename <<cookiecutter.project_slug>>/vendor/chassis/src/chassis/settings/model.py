@@ -30,7 +30,10 @@ class Settings(BaseModel):
     that may be absent is `SecretStr | None = None`, one that must be there has no default.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    # Built when it is read: only the class with the settings of the team and of all parts is ever needed.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, defer_build=True
+    )
 
     name: str = Field(min_length=1, description="The service's name for machines.", examples=["my-service"])
     title: str = Field("", description="The service's name for people.")

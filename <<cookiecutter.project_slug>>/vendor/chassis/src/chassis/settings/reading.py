@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,8 +17,7 @@ from .places import SettingsError, find_places
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
-@dataclass(frozen=True)
-class SettingsRead(Generic[AnySettings]):
+class SettingsRead(NamedTuple, Generic[AnySettings]):
     """The settings of a process, and what the layers gave, lowest first: the last that names a setting has set it."""
 
     settings: AnySettings

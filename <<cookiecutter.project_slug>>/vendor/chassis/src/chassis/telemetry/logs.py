@@ -8,7 +8,6 @@ import logging
 import logging.config
 import sys
 import threading
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +90,8 @@ def apply_file(path: Path) -> None:
         if path.suffix in {".ini", ".conf"}:
             logging.config.fileConfig(str(path), disable_existing_loggers=False, encoding="utf-8")
         else:
+            import tomllib  # which nobody else needs
+
             text = path.read_text(encoding="utf-8")
             logging.config.dictConfig(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, configparser.Error) as error:
