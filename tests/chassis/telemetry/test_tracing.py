@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from asgi import call, header, scope
 from chassis.telemetry import context, tracing
+from chassis.telemetry.spans import LONGEST_PATH
 from chassis.telemetry.tracing import configured, inject, is_asked_for
 
 Serve = Callable[..., TestClient]
@@ -300,7 +301,7 @@ async def test_what_clients_invent_names_no_span_and_takes_no_room(app: ASGIApp,
     assert span.attributes
     assert (span.name, span.attributes["http.request.method"]) == ("HTTP", "_OTHER")
     assert "http.route" not in span.attributes
-    assert len(str(span.attributes["url.path"])) == tracing.LONGEST_PATH
+    assert len(str(span.attributes["url.path"])) == LONGEST_PATH
 
 
 @pytest.mark.parametrize("flags", ["00", "01"])
@@ -331,7 +332,7 @@ async def test_the_standard_s_names_of_the_service_win(kept: Kept, monkeypatch: 
 async def test_the_end_does_not_wait_for_a_collector_that_hangs(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tracing, "FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr("chassis.telemetry.spans.FLUSH_SECONDS", 0.2)
     kept.pause = 1.0
     began = time.monotonic()
     async with tracing.flushed(configured(**NAMES)):

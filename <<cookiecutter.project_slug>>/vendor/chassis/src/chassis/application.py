@@ -41,6 +41,8 @@ from .versions import chassis_version, service_version
 if TYPE_CHECKING:
     import click
 
+    from .telemetry.spans import Tracing
+
 log = logging.getLogger("chassis.service")
 
 RESERVED = {"settings", "background"}
@@ -75,7 +77,7 @@ class Application(Overridable):
         super().__init__({})
         self.health = Health(checks=checks)
         self.metrics.of_process.register(self.health)
-        self.tracing: tracing.Tracing | None = None
+        self.tracing: Tracing | None = None
 
     @cached_property
     def parts(self) -> Mapping[str, Part]:

@@ -21,7 +21,7 @@ from .fastapi_inside import route_found
 from .security import StaticHeaders
 
 if TYPE_CHECKING:
-    from ..telemetry.tracing import Tracing
+    from ..telemetry.spans import Tracing
 
 
 class Edge:
