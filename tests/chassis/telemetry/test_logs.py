@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import sys
 import threading
 import warnings
@@ -149,3 +150,17 @@ def test_a_configuration_that_cannot_be_used_is_refused(name: str, text: str | N
         (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(logs.LogConfigError, match=name):
         logs.apply_file(tmp_path / name)
+
+
+# What teams may have set levels for: `LOG_LEVEL=info,chassis.access=warning`.
+LOGGERS = "access checks client errors lifecycle metrics protocol sampling server service tracing workers"
+
+
+def test_loggers_keep_their_names_wherever_a_module_lies() -> None:
+    source = Path(logs.__file__).parents[1]
+    texts = [file.read_text(encoding="utf-8") for file in source.rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r"getLogger\((.*?)\)", text)} - {
+        '"uncaught"',
+        '"uvicorn.error"',
+    }
+    assert named - {""} == {f'"chassis.{name}"' for name in LOGGERS.split()}

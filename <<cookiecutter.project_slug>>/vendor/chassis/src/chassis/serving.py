@@ -6,6 +6,7 @@ import atexit
 import logging
 import signal
 import socket
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -35,15 +36,12 @@ def serve(application: Application, *, settings: Settings) -> int:
     if settings.admin_port:
         listeners.append(listen(settings.host, settings.admin_port, "ADMIN_PORT"))
 
-    def announce() -> None:
-        _announce(listeners)
-
     async def started() -> None:
-        announce()
+        _announce(listeners)
 
     try:
         if settings.web_concurrency > 1:
-            deadline = _longest_end(application, settings)
+            deadline, announce = _longest_end(application, settings), partial(_announce, listeners)
             return workers.supervise(listeners, settings=settings, deadline=deadline, announce=announce)
         return _run(application, settings, listeners, started=started)
     finally:
