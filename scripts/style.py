@@ -7,6 +7,7 @@ pyproject.toml, it is what does not name a service's own packages, folders and d
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import tomllib
@@ -45,13 +46,18 @@ def own_style() -> dict[str, Any]:
         for key in path[:-1]:
             value, table = value[key], table.setdefault(key, {})
         table[path[-1]] = value[path[-1]]
-    hooks = gitlab[".pre-commit-config.yaml"]["repos"]
-    more = [repo for repo in github[".pre-commit-config.yaml"]["repos"] if repo not in hooks]
+    hooks = [here(repo) for repo in gitlab[".pre-commit-config.yaml"]["repos"]]
+    more = [repo for repo in map(here, github[".pre-commit-config.yaml"]["repos"]) if repo not in hooks]
     return {
         "nitpick": gitlab["nitpick"],
         "pyproject.toml": {"tool": tool},
         ".pre-commit-config.yaml": {"repos": [*hooks, *more]},
     }
+
+
+def here(repo: dict[str, Any]) -> dict[str, Any]:
+    """A hook as it is here: ruff would read the pyproject.toml nearest to a file, and a service's is no TOML yet."""
+    return {**repo, "hooks": re.sub(r"(entry: \.venv/bin/ruff .+)", r"\1 --config pyproject.toml", repo["hooks"])}
 
 
 def main() -> int:

@@ -39,7 +39,7 @@ from prometheus_client.core import GaugeMetricFamily
 from pydantic import BaseModel, Field
 
 from chassis.part import Part
-from chassis.server import stand_by
+from chassis.process.server import stand_by
 
 
 class CacheSettings(BaseModel):

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from taskiq import TaskiqMessage
 from taskiq.abc.middleware import TaskiqMiddleware
 
-from chassis import tracing
+from chassis.telemetry import tracing
 from chassis_tasks import Status, Tasks, TasksUnavailableError, ending, insisting
 from chassis_tasks.memory_queue import MemoryQueue
 from chassis_tasks.memory_store import MemoryStore

@@ -26,7 +26,7 @@ Client = Callable[..., TestClient]
 @pytest.fixture
 def client(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """Start a service with these tasks and an endpoint for each."""
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     with contextlib.ExitStack() as stack:
 
         def start(**settings: Any) -> TestClient:

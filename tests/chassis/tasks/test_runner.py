@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from taskiq.message import BrokerMessage
 
-from chassis import context
+from chassis.telemetry import context
 from chassis_tasks import Status, Tasks
 from chassis_tasks.opened import Opened
 from chassis_tasks.order import Order

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chassis import lifecycle
+from chassis.process import lifecycle
 from chassis_tasks import Tasks, scheduler
 from chassis_tasks.memory_store import MemoryStore
 from chassis_tasks.opened import Opened

@@ -48,7 +48,7 @@ def company(config: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     module.__path__ = [str(folder)]
     module.__file__ = str(folder / "__init__.py")
     monkeypatch.setitem(sys.modules, "under_test", module)
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     for name, value in {
         "DATABASE_URL": url,
         "AUTH_ISSUE": "true",

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from auth.forging import ed_key, private_pem, public_pem, rsa_key, settings
 from auth.issuing.people import PASSWORD, Company, on_sqlite
 from chassis import Service
-from chassis.lifecycle import StartError
+from chassis.failures import StartError
 from chassis_auth import Auth, make_token
 from chassis_auth.issuing import users
 

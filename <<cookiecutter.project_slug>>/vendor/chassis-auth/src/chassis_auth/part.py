@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import APIRouter
 
-from chassis.checks import Check
-from chassis.lifecycle import Resource, StartError
-from chassis.part import Part, Schema
+from chassis.failures import StartError
+from chassis.part import Check, Part, Resource, Schema
 from chassis.settings import Settings
 
 from .settings import AuthSettings, has_key

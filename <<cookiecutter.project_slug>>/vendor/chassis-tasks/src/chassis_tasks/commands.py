@@ -207,7 +207,7 @@ def _refuse_memory(settings: Settings, consequence: str) -> None:
 
 
 def _stand_by(service: Service, settings: Settings) -> int:
-    from chassis.server import stand_by
+    from chassis.serving import stand_by
 
     service.configure_logging(settings)
     port: int = cast("Any", settings).tasks_port

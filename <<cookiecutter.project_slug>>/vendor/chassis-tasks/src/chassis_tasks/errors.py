@@ -6,8 +6,8 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from chassis.errors import ProblemError
-from chassis.lifecycle import StartError
+from chassis.failures import StartError
+from chassis.http.errors import ProblemError
 
 LONGEST_WORDS = 500
 

@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType,
 from nats.js.errors import BadRequestError, NotFoundError
 from taskiq.message import BrokerMessage
 
-from chassis.lifecycle import ended
+from chassis.process.lifecycle import ended
 
 from .insisting import insisting
 from .nats_connection import NatsConnection, told_plainly

@@ -14,10 +14,8 @@ from prometheus_client import CollectorRegistry
 from starlette.datastructures import State
 from taskiq.abc.middleware import TaskiqMiddleware
 
-from chassis import process_group, tracing
-from chassis.checks import Check
-from chassis.lifecycle import Resource
-from chassis.part import Part
+from chassis.part import Check, Part, Resource
+from chassis.telemetry import process_group, tracing
 
 from . import opened as opening
 from .definition import Options, Policy, Sent, Task

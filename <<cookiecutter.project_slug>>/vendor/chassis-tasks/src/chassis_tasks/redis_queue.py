@@ -18,7 +18,7 @@ from typing import Any
 from redis import exceptions
 from taskiq.message import BrokerMessage
 
-from chassis.lifecycle import ended
+from chassis.process.lifecycle import ended
 
 from .insisting import insisting
 from .queue import Buried, Delivery, Queue, first_of

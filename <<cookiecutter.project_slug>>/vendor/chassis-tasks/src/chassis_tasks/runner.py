@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chassis import context, tracing
+from chassis.telemetry import context, tracing
 
 from . import order as orders
 from .attempt import Attempt, Limits

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from chassis.lifecycle import ended
+from chassis.process.lifecycle import ended
 
 from .definition import Options, Task
 from .errors import StoreMissingError, TasksUnavailableError

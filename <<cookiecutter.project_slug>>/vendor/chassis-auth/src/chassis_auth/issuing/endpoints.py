@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from chassis.openapi import problems
-from chassis.rate_limit import client_address
+from chassis.http.openapi import problems
+from chassis.http.rate_limit import client_address
 from chassis.settings import Settings
 
 from .. import keys, pem

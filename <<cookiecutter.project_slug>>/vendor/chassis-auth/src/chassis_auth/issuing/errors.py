@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from chassis.errors import ProblemError
+from chassis.http.errors import ProblemError
 
 
 class GrantError(ProblemError):

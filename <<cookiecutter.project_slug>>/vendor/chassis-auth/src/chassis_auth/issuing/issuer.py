@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from prometheus_client import Counter
 from pydantic import BaseModel
 
-from chassis.lifecycle import ended
+from chassis.process.lifecycle import ended
 from chassis.settings import Settings
 
 from ..settings import AuthSettings
