@@ -19,6 +19,7 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 STYLE = TEMPLATE / ".cache/style.toml"
+RUFF = re.compile(r"^\.venv/bin/ruff .*")
 SHARED = {
     ("mypy", "strict"),
     ("pytest", "ini_options", "filterwarnings"),
@@ -57,7 +58,11 @@ def own_style() -> dict[str, Any]:
 
 def here(repo: dict[str, Any]) -> dict[str, Any]:
     """A hook as it is here: ruff would read the pyproject.toml nearest to a file, and a service's is no TOML yet."""
-    return {**repo, "hooks": re.sub(r"(entry: \.venv/bin/ruff .+)", r"\1 --config pyproject.toml", repo["hooks"])}
+    hooks = repo["hooks"]
+    return {
+        **repo,
+        "hooks": [{**hook, "entry": RUFF.sub(r"\g<0> --config pyproject.toml", hook["entry"])} for hook in hooks],
+    }
 
 
 def main() -> int:
