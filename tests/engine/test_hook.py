@@ -88,12 +88,19 @@ def test_a_hook_in_python_that_refuses_is_quoted(text: str, said: str, tmp_path:
     assert Path.cwd() == here
 
 
-def test_what_a_hook_in_python_raises_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_hook_in_python_raises_is_raised_and_what_it_did_to_this_process_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TWELVEFOLD_QUIET", "before")
-    (tmp_path / "hook.py").write_text("import os\ndel os.environ['TWELVEFOLD_QUIET']\n{}['a key']")
+    monkeypatch.setattr(sys, "argv", ["twelvefold", "rollup", "--check"])
+    changes = "os.environ.update(X='left'); del os.environ['TWELVEFOLD_QUIET']; os.chdir('/')"
+    text = f"import os, sys\nassert sys.argv == [__file__], sys.argv\nsys.argv.append('x')\n{changes}\n{{}}['a key']"
+    (tmp_path / "hook.py").write_text(text)
+    here, environment = Path.cwd(), dict(os.environ)
     with pytest.raises(KeyError, match="a key"):
         execute(tmp_path / "hook.py", tmp_path)
-    assert os.environ["TWELVEFOLD_QUIET"] == "before"
+    assert (Path.cwd(), dict(os.environ)) == (here, environment)
+    assert sys.argv == ["twelvefold", "rollup", "--check"]
 
 
 def test_a_hook_that_cannot_be_executed_is_made_so(tmp_path: Path) -> None:

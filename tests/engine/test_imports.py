@@ -35,6 +35,15 @@ def test_modules_of_a_template_are_imported_once_a_checkout(file: str, name: str
     assert found[0] is found[2]
 
 
+def test_a_folder_of_the_template_s_does_not_hide_a_package_that_is_in_use(tmp_path: Path) -> None:
+    write(tmp_path, "twelvefold/__init__.py", "")
+    write(tmp_path, "twelvefold/errors.py", "MINE = True\n")
+    mine = import_module("twelvefold.errors")
+    with imports_apart(tmp_path):
+        assert import_module("twelvefold.errors") is mine
+    assert sys.modules["twelvefold.errors"] is mine
+
+
 def test_a_module_that_was_there_is_there_again(tmp_path: Path) -> None:
     write(tmp_path, "colorsys.py", "MINE = True\n")
     before, path = import_module("colorsys"), sys.path.copy()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import click
@@ -43,7 +44,7 @@ def render(
     left = {new: old for new, old in shared.items() if old in damaged}
     onto = _onto(service, applied, {new: old for new, old in shared.items() if new not in left}, spared)
     with keeping_checkouts() as checkouts, scratch() as folder, collected() as decisions:
-        with saying_what_is_wrong():
+        with saying_what_is_wrong(), redirect_stdout(io.StringIO()):
             root = _project(checkouts.of(template), _named(answers, service), onto, folder)
         left_out = spared.leave_out(root) if application else []
         alone = _leave(root, service, left)

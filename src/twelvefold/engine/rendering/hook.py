@@ -13,6 +13,7 @@ import os
 import runpy
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from twelvefold.engine.rendering.environment import Environment
 from twelvefold.engine.rendering.refusals import unusable
 
 FOLDER = "hooks"
+QUIET = {"TWELVEFOLD_QUIET": "1"}
 BEFORE_QUESTIONS, BEFORE_FILES, AFTER_FILES = "pre_prompt", "pre_gen_project", "post_gen_project"
 
 
@@ -45,7 +47,7 @@ class Hooks:
 
 
 def found(template: Path, name: str) -> list[Path]:
-    """The template's scripts for the hook `name`, with whatever suffix, but `~` of an editor's copies."""
+    """The template's scripts for the hook `name`, with whatever suffix, but `~` of an editor's copies; sorted."""
     folder = template / FOLDER
     if not folder.is_dir():
         return []
@@ -56,30 +58,16 @@ def execute(script: Path, folder: Path) -> None:
     """Run `script` in `folder`. Raises RefusedError if it fails; a script in Python may raise what it likes.
 
     Python runs in this process: a Python of its own for each hook would be half of a rollup. Either kind finds
-    TWELVEFOLD_QUIET in its environment, as under `scaraplate rollup`.
+    TWELVEFOLD_QUIET in its environment, as under `scaraplate rollup`, and no arguments.
     """
     run = _execute_here if script.suffix == ".py" else _execute_apart
-    with _variable("TWELVEFOLD_QUIET", "1"):
-        run(script, folder)
-
-
-@contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
+    run(script, folder)
 
 
 def _execute_here(script: Path, folder: Path) -> None:
     said = io.StringIO()
     try:
-        with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        with _as_a_process(), contextlib.chdir(folder), contextlib.redirect_stdout(said):
             runpy.run_path(str(script), run_name="__main__")
     except SystemExit as error:
         if isinstance(error.code, str):
@@ -88,10 +76,27 @@ def _execute_here(script: Path, folder: Path) -> None:
             raise _failed(error.code, said.getvalue()) from error
 
 
+@contextlib.contextmanager
+def _as_a_process() -> Iterator[None]:
+    """Inside, the arguments are none; what is changed in the environment is not there for the next service."""
+    environment, arguments = dict(os.environ), sys.argv.copy()
+    os.environ.update(QUIET)
+    del sys.argv[1:]
+    try:
+        yield
+    finally:
+        sys.argv[:] = arguments
+        if os.environ != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+
+
 def _execute_apart(script: Path, folder: Path) -> None:
     script.chmod(script.stat().st_mode | stat.S_IEXEC)
     try:
-        done = subprocess.run([script], cwd=folder, stdout=subprocess.PIPE, check=False)  # noqa: S603 - it is trusted
+        done = subprocess.run(  # noqa: S603 - it is trusted
+            [script], cwd=folder, env={**os.environ, **QUIET}, stdout=subprocess.PIPE, check=False
+        )
     except OSError as error:
         if error.errno == errno.ENOEXEC:
             raise unusable("Hook script failed, might be an empty file or missing a shebang") from error

@@ -31,7 +31,8 @@ def imports_apart(template: Path, modules: dict[str, ModuleType] | None = None) 
 def _names(template: Path) -> set[str]:
     """The modules and packages at the top of the template."""
     packages = {file.parent.name for file in template.glob("*/*.py")}
-    return packages | {file.stem for file in template.glob("*.py")}
+    # A folder may have the name of a package that this process runs on.
+    return packages - sys.modules.keys() | {file.stem for file in template.glob("*.py")}
 
 
 def _taken_out(names: set[str]) -> dict[str, ModuleType]:

@@ -15,7 +15,7 @@ from twelvefold.engine.rendering.environment import Environment, Loader
 from twelvefold.engine.rendering.hook import Hooks
 from twelvefold.engine.rendering.imports import imports_apart
 from twelvefold.engine.rendering.refusals import unusable
-from twelvefold.engine.rendering.tree import Tree, undefined
+from twelvefold.engine.rendering.tree import Tree, refuse_outside, undefined
 
 
 def render_project(checkout: Checkout, answers: Answers, scratch: Path) -> Path:
@@ -73,8 +73,8 @@ def _project(name: str, output: Path, environment: Environment, seen: Mapping[st
         rendered = environment.rendered(name, seen)
     except UndefinedError as error:
         raise undefined(f"Unable to create project directory '{name}'", error) from error
-    project = output / rendered
-    if output not in project.resolve().parents:
-        raise unusable(f"{name} would be written to {rendered!r}, which names no folder")
-    project.mkdir(parents=True)
-    return project
+    refuse_outside(name, rendered)
+    if (output / rendered).exists():
+        raise unusable(f"{name} is rendered to {rendered!r}, which names no folder")
+    (output / rendered).mkdir(parents=True)
+    return output / rendered

@@ -52,8 +52,7 @@ class Tree:
     def _target(self, path: str) -> str:
         """Where `path` is written. Raises RefusedError if an answer in it leads out of the project."""
         name = self.environment.rendered(path, self.context)
-        if name.startswith("/") or ".." in name.split("/"):
-            raise unusable(f"{path} would be written to {name}, which is outside of the service")
+        refuse_outside(path, name)
         return f"{self.project}/{name}"
 
     def _copy_folder(self, path: str) -> None:
@@ -119,6 +118,12 @@ def source_at(path: str) -> Source:
         stream.readline()
     newline = stream.newlines[0] if isinstance(stream.newlines, tuple) else stream.newlines
     return Source(is_binary=False, newline=newline)
+
+
+def refuse_outside(path: str, name: str) -> None:
+    """Raise RefusedError if `name`, which `path` was rendered to, leads out of the folder that it should lie in."""
+    if name.startswith("/") or ".." in name.split("/"):
+        raise unusable(f"{path} would be written to {name}, which is outside of the service")
 
 
 def undefined(what: str, error: UndefinedError) -> Exception:
