@@ -94,6 +94,8 @@ def test_any_context_is_cookiecutter_s(questions: Mapping[str, Any], answers: An
         ({"b": "z", "a": ["x", "{{ cookiecutter.b }}"]}, {"a": "{{ cookiecutter.b }}"}, {"b": "z", "a": "z"}),
         ({"a": ["x", "y"]}, {"a": "z"}, "refused"),
         ({"a": True}, {"a": "off"}, {"a": False}),
+        ({"a": True}, {"a": " F "}, {"a": False}),
+        ({"a": False}, {"a": "T"}, {"a": True}),
         ({"a": True}, {"a": "perhaps"}, "refused"),
         ({"a": 8000}, {}, {"a": "8000"}),
         ({"a": {"k": "{{ cookiecutter.b }}"}, "b": "z"}, {}, {"a": {"k": "z"}, "b": "z"}),

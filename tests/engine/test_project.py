@@ -239,6 +239,17 @@ def test_an_answer_is_not_rendered(tmp_path: Path) -> None:
     assert (by_us(template, {"name": hostile}, tmp_path / "ours") / "a").read_bytes() == hostile.encode()
 
 
+def test_a_hook_is_told_what_the_template_s_content_hashes_as(tmp_path: Path) -> None:
+    """Which cookiecutter does not know."""
+    files = {
+        "hooks/post_gen_project.sh": "#!/bin/sh\nprintf '{{ template_content | default(\"\") }}' > told\n",
+        f"{TOP}/a": "",
+    }
+    template = Fork({"slug": "s"}, files).write(tmp_path / "template")
+    assert (by_us(template, {}, tmp_path / "ours") / "told").read_text() == "unversioned"
+    assert (by_cookiecutter(template, {}, tmp_path / "theirs") / "told").read_text() == ""
+
+
 def test_a_pre_prompt_hook_changes_a_copy_of_the_template(tmp_path: Path) -> None:
     hook = "import json, pathlib\nfile = pathlib.Path('cookiecutter.json')\nassert '{{' not in __file__\n"
     hook += "file.write_text(json.dumps({**json.loads(file.read_text()), 'added': 'by the hook'}))\n"

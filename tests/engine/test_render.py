@@ -15,7 +15,7 @@ import pytest
 
 from conftest import commit, git
 from forks import PICTURE
-from histories import FILES, SLUG, History, plain, render, rolled_up, twelvefold, write
+from histories import FILES, SLUG, History, answers_of, plain, render, rolled_up, twelvefold, write
 from trees import tree
 
 SHOUT = """
@@ -139,6 +139,20 @@ def test_both_commands_begin_alike(answers: Mapping[str, str | bool], fork: Fork
         done = plain(fork, tmp_path / "begun" / SLUG)
         assert done.exit_code == 0, done.output
         assert tree(tmp_path / "begun" / SLUG) == tree(expected)
+
+
+def test_both_commands_name_a_service_without_answers_after_its_folder(fork: Fork, tmp_path: Path) -> None:
+    service = render(fork, "0.1.0", tmp_path, project_name="Another")
+    write(service, ".twelvefold/answers.json", json.dumps({"ci": "gitlab", "package_name": "pay_api"}))
+    commit(service, "Lost")
+    other = Path(shutil.copytree(service, tmp_path / "other" / service.name))
+    fork.questions["project_dest"] = "asked for by scaraplate's own templates"
+    fork.release("0.2.0", NEWER)
+    assert plain(fork, other).exit_code == 0
+    rolled_up(fork, service, "0.2.0")
+    assert tree(service) == tree(other)
+    named = {"project_name": "Pay Api", "project_slug": "pay-api", "project_dest": "pay-api", "ci": "gitlab"}
+    assert named.items() <= answers_of(service).items()
 
 
 def test_both_commands_refuse_what_a_hook_in_sh_refuses(fork: Fork, tmp_path: Path) -> None:

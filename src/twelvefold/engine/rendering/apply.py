@@ -47,14 +47,14 @@ class Onto:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class PathRule:
     """What scaraplate.yaml has for a pattern: a class by name, and its configuration."""
 
     strategy: str
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, node: Any) -> Node:
+    def load(cls, node: Any) -> PathRule:
         """`node` as a name, or as a mapping of a name and a configuration."""
         return cls(node["strategy"], node.get("config", {})) if isinstance(node, Mapping) else cls(node)
 
@@ -62,42 +62,42 @@ class Node:
 def are_applied_here(rules: Mapping[str, Any]) -> bool:
     """Whether nothing in scaraplate.yaml asks for a class of somebody else's."""
     names = {
-        Node.load(node).strategy for node in (rules.get("default_strategy"), *rules["strategies_mapping"].values())
+        PathRule.load(node).strategy for node in (rules.get("default_strategy"), *rules["strategies_mapping"].values())
     }
     return names <= APPLIED_HERE and rules.get("cookiecutter_context_type") == CONTEXT
 
 
 def others(project: Path, rules: Mapping[str, Any], answers: Answers) -> list[str]:
     """The rendered paths that a strategy of somebody else's is for."""
-    nodes = Nodes.of(rules, answers)
+    nodes = PathRules.of(rules, answers)
     return [path for path in files_below(project) if nodes.of_path(path).strategy not in APPLIED_HERE]
 
 
 def apply(project: Path, rules: Mapping[str, Any], answers: Answers, onto: Onto) -> None:
     """Merge `onto` into the rendered project."""
     replace_links(project)
-    nodes = Nodes.of(rules, answers)
+    nodes = PathRules.of(rules, answers)
     applying = _Applying(project, onto, onto.by_path())
     for path in files_below(project):
         applying.apply(path, nodes.of_path(path))
 
 
 @dataclass(frozen=True, slots=True)
-class Nodes:
+class PathRules:
     """The rules of scaraplate.yaml, with the answers filled into their patterns."""
 
-    by_pattern: Sequence[tuple[Callable[[str], object], Node]]
-    default: Node
+    by_pattern: Sequence[tuple[Callable[[str], object], PathRule]]
+    default: PathRule
 
     @classmethod
-    def of(cls, rules: Mapping[str, Any], answers: Answers) -> Nodes:
+    def of(cls, rules: Mapping[str, Any], answers: Answers) -> PathRules:
         """Raises RefusedError for a pattern that cannot be rendered."""
         mapping = rules["strategies_mapping"]
-        nodes = dict(zip(filled(mapping, answers), map(Node.load, mapping.values()), strict=True))
+        nodes = dict(zip(filled(mapping, answers), map(PathRule.load, mapping.values()), strict=True))
         pairs = [(matching(pattern), node) for pattern, node in sorted(nodes.items(), key=lambda pair: pair[0])]
-        return cls(pairs, Node.load(rules.get("default_strategy")))
+        return cls(pairs, PathRule.load(rules.get("default_strategy")))
 
-    def of_path(self, path: str) -> Node:
+    def of_path(self, path: str) -> PathRule:
         """The first that fits, in the order of the patterns' alphabet, as scaraplate has it."""
         return next((node for fits, node in self.by_pattern if fits(path)), self.default)
 
@@ -109,7 +109,7 @@ class _Applying:
     here: Mapping[str, bytes]
     done: dict[str, MergedFile] = field(default_factory=dict)
 
-    def apply(self, path: str, node: Node) -> None:
+    def apply(self, path: str, node: PathRule) -> None:
         if node.strategy == IF_MISSING and path in self.here:
             self._write(path, self.here[path])
         elif node.strategy == MERGED:
