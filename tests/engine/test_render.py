@@ -142,7 +142,7 @@ def test_both_commands_begin_alike(answers: Mapping[str, str | bool], fork: Fork
 
 
 def test_both_commands_name_a_service_without_answers_after_its_folder(fork: Fork, tmp_path: Path) -> None:
-    service = render(fork, "0.1.0", tmp_path, project_name="Another")
+    service = render(fork, "0.1.0", tmp_path, project_slug="other-api")
     write(service, ".twelvefold/answers.json", json.dumps({"ci": "gitlab", "package_name": "pay_api"}))
     commit(service, "Lost")
     other = Path(shutil.copytree(service, tmp_path / "other" / service.name))
@@ -151,7 +151,7 @@ def test_both_commands_name_a_service_without_answers_after_its_folder(fork: For
     assert plain(fork, other).exit_code == 0
     rolled_up(fork, service, "0.2.0")
     assert tree(service) == tree(other)
-    named = {"project_name": "Pay Api", "project_slug": "pay-api", "project_dest": "pay-api", "ci": "gitlab"}
+    named = {"project_name": "Other Api", "project_slug": "other-api", "project_dest": "other-api", "ci": "gitlab"}
     assert named.items() <= answers_of(service).items()
 
 
