@@ -9,6 +9,7 @@ from .client import HttpClient, http_client
 from .errors import ProblemError
 from .lifecycle import Background, Resource
 from .openapi import problems
+from .rate_limit import client_address
 from .service import Service
 from .settings import Settings
 
@@ -20,6 +21,7 @@ __all__ = [
     "Resource",
     "Service",
     "Settings",
+    "client_address",
     "http_client",
     "problems",
 ]

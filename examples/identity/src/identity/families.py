@@ -1,7 +1,5 @@
 """Families of refresh tokens: a log-in and what was refreshed from it. Each token can be used once."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re
@@ -14,8 +12,8 @@ from uuid import uuid4
 from sqlalchemy import CursorResult, case, delete, insert, literal, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..settings import AuthSettings
-from .tables import families
+from .database import families
+from .settings import Settings
 from .users import User
 
 log = logging.getLogger(__name__)
@@ -34,9 +32,9 @@ class Turned(NamedTuple):
 class Families:
     """Begins, refreshes and ends families."""
 
-    def __init__(self, settings: AuthSettings) -> None:
-        self._lasts = timedelta(seconds=settings.auth_refresh_seconds)
-        self._ends = timedelta(seconds=settings.auth_session_seconds)
+    def __init__(self, settings: Settings) -> None:
+        self._lasts = timedelta(seconds=settings.refresh_seconds)
+        self._ends = timedelta(seconds=settings.session_seconds)
 
     async def begin(self, session: AsyncSession, user: User, scopes: Iterable[str]) -> str:
         """The first token of a new family."""

@@ -1,7 +1,5 @@
 """The forms that OAuth clients send: application/x-www-form-urlencoded, each parameter once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl

@@ -1,10 +1,8 @@
 """What a client is told that gets no tokens: the members of RFC 6749 in a problem of RFC 9457."""
 
-from __future__ import annotations
-
 import math
 
-from chassis.errors import ProblemError
+from chassis import ProblemError
 
 
 class GrantError(ProblemError):

@@ -1,7 +1,5 @@
 """How often somebody may try to log in: counted in the database, for all processes together."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 
@@ -9,9 +7,8 @@ from sqlalchemy import case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..settings import AuthSettings
-from .sessions import Sessions
-from .tables import attempts
+from .database import attempts, database
+from .settings import Settings
 
 BY_ADDRESS = 10  # times as many as for one name: many people may share an address
 
@@ -23,25 +20,24 @@ class Throttle:
     whether it exists or not. A bucket (GCRA) is one number in one row, changed by one statement.
     """
 
-    def __init__(self, settings: AuthSettings, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._quota, self._window = settings.auth_login_attempts, settings.auth_login_seconds
+    def __init__(self, settings: Settings) -> None:
+        self._quota, self._window = settings.login_attempts, settings.login_seconds
 
     async def admit(self, name: str, address: str) -> float:
         """Count an attempt. Returns 0 if it may go on, else in how many seconds the next one may."""
-        async with self._sessions.session() as session:
+        async with database.session() as session:
             if wait := await self._take(session, _key("address", address), self._quota * BY_ADDRESS):
                 return wait
             return await self._take(session, _key("name", name), self._quota)
 
     async def forgive(self, name: str) -> None:
         """Forget the attempts with `name`: the last one was right."""
-        async with self._sessions.session() as session:
+        async with database.session() as session:
             await session.execute(delete(attempts).where(attempts.c.key == _key("name", name)))
 
     async def forget_old(self) -> None:
         """Delete what no longer limits anybody."""
-        async with self._sessions.session() as session:
+        async with database.session() as session:
             await session.execute(delete(attempts).where(attempts.c.full_at < time.time()))
 
     async def _take(self, session: AsyncSession, key: str, quota: int) -> float:

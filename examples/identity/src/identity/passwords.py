@@ -1,7 +1,5 @@
 """Passwords: hashed with argon2id, in a few threads, and for those who do not exist as well."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import unicodedata
@@ -12,8 +10,8 @@ from typing import NamedTuple, Self, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from ..settings import AuthSettings
 from .errors import busy
+from .settings import Settings
 
 LEAST, MOST = 12, 256  # characters
 QUEUE = 16  # how many may wait for a thread, for each thread
@@ -35,12 +33,12 @@ class Passwords:
     Beyond a queue of some, who comes is sent away, instead of waiting until nobody waits any more.
     """
 
-    def __init__(self, settings: AuthSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._hasher = PasswordHasher(
-            time_cost=settings.auth_argon2_passes, memory_cost=settings.auth_argon2_memory_kib, parallelism=1
+            time_cost=settings.argon2_passes, memory_cost=settings.argon2_memory_kib, parallelism=1
         )
-        self._threads = ThreadPoolExecutor(settings.auth_argon2_threads, thread_name_prefix="argon2")
-        self._most = settings.auth_argon2_threads * (QUEUE + 1)
+        self._threads = ThreadPoolExecutor(settings.argon2_threads, thread_name_prefix="argon2")
+        self._most = settings.argon2_threads * (QUEUE + 1)
         self._busy = 0
         # What is checked for a user who does not exist: that takes as long as for one who does.
         self._nobodys = self._hasher.hash(secrets.token_urlsafe())

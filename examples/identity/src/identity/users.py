@@ -1,7 +1,5 @@
 """Users: whom the service lets log in."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -13,7 +11,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .tables import families, users
+from .database import families, users
 
 NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")  # RFC 6749, 3.3
@@ -80,7 +78,7 @@ async def add(session: AsyncSession, name: str, *, password: str, scopes: Iterab
     try:
         await session.execute(insert(users).values(values))
     except IntegrityError:
-        raise UserError(f"There is a user {name} already. See: auth user list") from None
+        raise UserError(f"There is a user {name} already. See: user list") from None
     return id_
 
 
@@ -88,7 +86,7 @@ async def change(session: AsyncSession, name: str, **values: object) -> None:
     """Change columns of the user of that name, and end all their sessions. Raises UserError."""
     user = await find(session, name)
     if user is None:
-        raise UserError(f"There is no user {normal_name(name)}. See: auth user list")
+        raise UserError(f"There is no user {normal_name(name)}. See: user list")
     await session.execute(update(users).where(users.c.id == user.id).values(values))
     await session.execute(
         update(families)

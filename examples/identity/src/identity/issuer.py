@@ -1,34 +1,32 @@
 """The issuer: from a name and a password, or a refresh token, to a pair of tokens."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from prometheus_client import Counter
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.lifecycle import ended
-from chassis.settings import Settings
+from chassis_auth import make_token
+from chassis_database import UnavailableError
 
-from ..settings import AuthSettings
-from ..tokens import Signer, claims
-from ..verifier import as_auth
 from . import users
+from .database import database
 from .errors import refused, too_many
 from .families import Families
 from .passwords import Passwords
-from .sessions import Sessions
+from .settings import Settings
 from .throttle import Throttle
 from .users import User
 
 CLEANING_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
-logins = Counter("auth_logins", "Attempts to log in, by outcome.", ["outcome"])
+logins = Counter("logins", "Attempts to log in, by outcome.", ["outcome"])
 
 
 class TokenPair(BaseModel):
@@ -44,12 +42,10 @@ class TokenPair(BaseModel):
 class Issuer:
     """Issues tokens for as long as a service runs."""
 
-    def __init__(self, settings: Settings, *, signer: Signer, sessions: Sessions, passwords: Passwords) -> None:
-        self._settings, self._signer, self._sessions, self._passwords = settings, signer, sessions, passwords
-        auth: AuthSettings = as_auth(settings)
-        self._seconds = auth.auth_access_seconds
-        self._throttle = Throttle(auth, sessions)
-        self._families = Families(auth)
+    def __init__(self, settings: Settings, passwords: Passwords) -> None:
+        self._settings, self._passwords = settings, passwords
+        self._throttle = Throttle(settings)
+        self._families = Families(settings)
 
     async def log_in(self, name: str, password: str, scopes: frozenset[str], *, address: str) -> TokenPair:
         """A pair for the user of that `name`, for `scopes` or, if there are none, all that the user has.
@@ -65,7 +61,7 @@ class Issuer:
             raise refused("invalid_grant", "The name or the password is wrong.")
         granted = _granted(scopes, user.scopes)
         await self._throttle.forgive(user.name)
-        async with self._sessions.session() as session:
+        async with database.session() as session:
             token = await self._families.begin(session, user, granted)
         logins.labels("granted").inc()
         log.info("logged in", extra={"user": user.id})
@@ -73,7 +69,7 @@ class Issuer:
 
     async def refresh(self, token: str, scopes: frozenset[str]) -> TokenPair:
         """A new pair for a refresh token, which is used up. Raises GrantError."""
-        async with self._sessions.session() as session:
+        async with database.session() as session:
             turned = await self._families.turn(session, token)
             user = await users.get(session, turned.user_id) if turned else None
             if turned and user and not user.disabled:
@@ -85,7 +81,7 @@ class Issuer:
 
     async def revoke(self, token: str) -> None:
         """End the session of a refresh token, if it is one."""
-        async with self._sessions.session() as session:
+        async with database.session() as session:
             await self._families.end(session, token)
 
     async def clean(self) -> None:
@@ -94,31 +90,34 @@ class Issuer:
             await asyncio.sleep(random.uniform(0.5, 1) * CLEANING_SECONDS)  # noqa: S311 - spreads load, no secret
             try:
                 await self._throttle.forget_old()
-                async with self._sessions.session() as session:
+                async with database.session() as session:
                     await self._families.forget_old(session)
-            except Exception as error:  # the next time will do, and what is old harms nobody
+            except (UnavailableError, SQLAlchemyError) as error:  # the next time will do, and what is old harms nobody
                 log.warning("old sessions could not be deleted: %s", type(error).__name__)
 
     async def _checked(self, name: str, password: str) -> User | None:
-        async with self._sessions.session() as session:
+        async with database.session() as session:
             user = await users.find(session, name)
         # No connection is held meanwhile. Whether there is such a user makes no difference in time.
         checked = await self._passwords.check(user.password if user else None, password)
         if user is None or not checked.good or user.disabled:
             return None
         if checked.renewed:
-            async with self._sessions.session() as session:
+            async with database.session() as session:
                 await users.renew_password(session, user, checked.renewed)
         return user
 
     def _pair(self, user: User, scopes: frozenset[str], token: str) -> TokenPair:
-        told = claims(self._settings, subject=user.id, scopes=sorted(scopes), seconds=self._seconds)
-        return TokenPair(
-            access_token=self._signer.sign({**told, "preferred_username": user.name}),
-            expires_in=self._seconds,
-            refresh_token=token,
-            scope=" ".join(sorted(scopes)),
+        seconds = self._settings.access_seconds
+        access_token = make_token(
+            self._settings,
+            subject=user.id,
+            scopes=sorted(scopes),
+            expires=timedelta(seconds=seconds),
+            claims={"preferred_username": user.name},
         )
+        scope = " ".join(sorted(scopes))
+        return TokenPair(access_token=access_token, expires_in=seconds, refresh_token=token, scope=scope)
 
 
 def _granted(asked: frozenset[str], may: frozenset[str]) -> frozenset[str]:
@@ -128,12 +127,14 @@ def _granted(asked: frozenset[str], may: frozenset[str]) -> frozenset[str]:
 
 
 @contextlib.asynccontextmanager
-async def issuing(settings: Settings, *, signer: Signer, sessions: Sessions) -> AsyncIterator[Issuer]:
-    """An issuer, for as long as the block lasts."""
-    with Passwords(as_auth(settings)) as passwords:
-        issuer = Issuer(settings, signer=signer, sessions=sessions, passwords=passwords)
+async def issuing(settings: Settings) -> AsyncIterator[Issuer]:
+    """An issuer, for as long as the service runs. Raises StartError if there is nothing to sign with."""
+    make_token(settings, subject="nobody")
+    with Passwords(settings) as passwords:
+        issuer = Issuer(settings, passwords)
         cleaning = asyncio.create_task(issuer.clean())
         try:
             yield issuer
         finally:
-            await ended(cleaning)
+            cleaning.cancel()
+            await asyncio.wait([cleaning])

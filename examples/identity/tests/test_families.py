@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from auth.issuing.people import Company
-from chassis_auth.issuing.families import Families, Turned
-from chassis_auth.issuing.tables import families
+from identity.database import database, families
+from identity.families import Families, Turned
+
+from .people import settings, user
 
 pytestmark = pytest.mark.anyio
 
@@ -15,17 +16,16 @@ pytestmark = pytest.mark.anyio
 class Sessions:
     """The families of one service, each step in a transaction of its own, as requests are."""
 
-    def __init__(self, company: Company, **settings: int) -> None:
-        self._company = company
-        self._families = Families(company.settings(**settings))
+    def __init__(self, **changed: int) -> None:
+        self._families = Families(settings(**changed))
 
     async def begin(self, *scopes: str) -> str:
-        user = await self._company.user("ada")
-        async with self._company.session() as session:
-            return await self._families.begin(session, user, scopes)
+        ada = await user("ada")
+        async with database.session() as session:
+            return await self._families.begin(session, ada, scopes)
 
     async def turn(self, token: str) -> Turned | None:
-        async with self._company.session() as session:
+        async with database.session() as session:
             return await self._families.turn(session, token)
 
     async def turned(self, token: str) -> Turned:
@@ -34,34 +34,32 @@ class Sessions:
         return turned
 
     async def end(self, token: str) -> bool:
-        async with self._company.session() as session:
+        async with database.session() as session:
             return await self._families.end(session, token)
 
     async def forget_old(self) -> int:
-        async with self._company.session() as session:
+        async with database.session() as session:
             return await self._families.forget_old(session)
 
 
-async def test_a_token_is_turned_into_the_next_one_again_and_again(staffed: Company) -> None:
-    sessions = Sessions(staffed)
+async def test_a_token_is_turned_into_the_next_one_again_and_again(ada: str) -> None:
+    sessions = Sessions()
     token, seen = await sessions.begin("read", "write"), set()
     for _ in range(5):
         turned = await sessions.turned(token)
-        assert turned.user_id == (await staffed.user("ada")).id
+        assert turned.user_id == ada
         assert turned.scopes == {"read", "write"}
         seen.add(token)
         token = turned.token
     assert len(seen | {token}) == 6
 
 
-async def test_a_token_that_was_used_ends_its_family_and_no_other(
-    staffed: Company, caplog: pytest.LogCaptureFixture
-) -> None:
-    sessions = Sessions(staffed)
+async def test_a_token_that_was_used_ends_its_family_and_no_other(ada: str, caplog: pytest.LogCaptureFixture) -> None:
+    sessions = Sessions()
     first, other = await sessions.begin(), await sessions.begin()
     second = (await sessions.turned(first)).token
     third = (await sessions.turned(second)).token
-    with caplog.at_level(logging.WARNING, "chassis_auth"):
+    with caplog.at_level(logging.WARNING, "identity"):
         assert await sessions.turn(first) is None
     assert "was used up" in caplog.text
     assert not any(token in caplog.text for token in (first, second, third))
@@ -71,8 +69,8 @@ async def test_a_token_that_was_used_ends_its_family_and_no_other(
 
 
 @pytest.mark.parametrize("times", [2, 20])
-async def test_of_many_that_use_one_token_at_once_one_wins_and_the_family_ends(staffed: Company, times: int) -> None:
-    sessions = Sessions(staffed)
+async def test_of_many_that_use_one_token_at_once_one_wins_and_the_family_ends(ada: str, times: int) -> None:
+    sessions = Sessions()
     for _ in range(3):
         token = await sessions.begin()
         turned = [each for each in await asyncio.gather(*(sessions.turn(token) for _ in range(times))) if each]
@@ -80,10 +78,10 @@ async def test_of_many_that_use_one_token_at_once_one_wins_and_the_family_ends(s
         assert await sessions.turn(turned[0].token) is None
 
 
-async def test_what_is_stored_is_no_token(staffed: Company) -> None:
-    sessions = Sessions(staffed)
+async def test_what_is_stored_is_no_token(ada: str) -> None:
+    sessions = Sessions()
     token = await sessions.begin()
-    async with staffed.session() as session:
+    async with database.session() as session:
         row = (await session.execute(select(families))).one()
     assert token.partition(".")[2] not in str(row)
     for stolen in (row.token, f"{row.id}.{row.token}", f"{row.id}.{row.token[:43]}"):
@@ -91,61 +89,61 @@ async def test_what_is_stored_is_no_token(staffed: Company) -> None:
 
 
 @pytest.mark.parametrize("token", ["", ".", "a.b", "0" * 32 + "." + "A" * 43, "' OR 1=1 --", "x" * 10_000, "\ud800"])
-async def test_what_was_never_a_token(staffed: Company, token: str) -> None:
-    sessions = Sessions(staffed)
+async def test_what_was_never_a_token(ada: str, token: str) -> None:
+    sessions = Sessions()
     good = await sessions.begin()
     assert await sessions.turn(token) is None
     assert not await sessions.end(token)
     assert await sessions.turn(good)
 
 
-async def test_a_family_that_was_ended_stays_so(staffed: Company) -> None:
-    sessions = Sessions(staffed)
+async def test_a_family_that_was_ended_stays_so(ada: str) -> None:
+    sessions = Sessions()
     token = await sessions.begin()
     assert await sessions.end(token)
     assert not await sessions.end(token)
     assert await sessions.turn(token) is None
 
 
-async def _move(staffed: Company, **moved: timedelta) -> None:
-    async with staffed.session() as session:
+async def _move(**moved: timedelta) -> None:
+    async with database.session() as session:
         await session.execute(update(families).values({name: datetime.now(UTC) + by for name, by in moved.items()}))
 
 
-async def test_a_token_expires_and_each_turn_gives_it_its_time_anew(staffed: Company) -> None:
-    sessions = Sessions(staffed)
+async def test_a_token_expires_and_each_turn_gives_it_its_time_anew(ada: str) -> None:
+    sessions = Sessions()
     token = await sessions.begin()
-    await _move(staffed, expires_at=timedelta(seconds=5))
+    await _move(expires_at=timedelta(seconds=5))
     token = (await sessions.turned(token)).token
-    async with staffed.session() as session:
+    async with database.session() as session:
         expires_at = (await session.execute(select(families.c.expires_at))).scalar_one()
     assert timedelta(days=6.9) < expires_at - datetime.now(UTC) <= timedelta(days=7)
-    await _move(staffed, expires_at=timedelta(seconds=-1))
+    await _move(expires_at=timedelta(seconds=-1))
     assert await sessions.turn(token) is None
 
 
-async def test_a_session_ends_however_often_it_was_refreshed(staffed: Company) -> None:
-    sessions = Sessions(staffed)
+async def test_a_session_ends_however_often_it_was_refreshed(ada: str) -> None:
+    sessions = Sessions()
     token = await sessions.begin()
-    await _move(staffed, ends_at=timedelta(minutes=1))
+    await _move(ends_at=timedelta(minutes=1))
     await sessions.turned(token)
-    async with staffed.session() as session:
+    async with database.session() as session:
         row = (await session.execute(select(families))).one()
     assert row.expires_at == row.ends_at
-    short = Sessions(staffed, auth_session_seconds=60)
+    short = Sessions(session_seconds=60)
     await short.begin()
-    async with staffed.session() as session:
+    async with database.session() as session:
         least = (await session.execute(select(func.min(families.c.expires_at)))).scalar_one()
     assert least - datetime.now(UTC) <= timedelta(seconds=60)
 
 
-async def test_what_is_of_no_use_is_deleted_and_nothing_else(staffed: Company) -> None:
-    sessions = Sessions(staffed)
+async def test_what_is_of_no_use_is_deleted_and_nothing_else(ada: str) -> None:
+    sessions = Sessions()
     await sessions.begin()
-    await _move(staffed, expires_at=timedelta(seconds=-1))
+    await _move(expires_at=timedelta(seconds=-1))
     ended, living = await sessions.begin(), await sessions.begin()
     await sessions.end(ended)
     assert await sessions.forget_old() == 1
-    await _move(staffed, revoked_at=timedelta(days=-2))
+    await _move(revoked_at=timedelta(days=-2))
     assert await sessions.forget_old() == 2
     assert await sessions.turn(living) is None

@@ -6,18 +6,17 @@ from typing import Any
 import pytest
 from argon2 import extract_parameters
 
-from auth.forging import settings
-from chassis_auth.issuing.errors import BusyError
-from chassis_auth.issuing.passwords import Passwords, problem_with
-from chassis_auth.verifier import as_auth
+from identity.errors import BusyError
+from identity.passwords import Passwords, problem_with
+
+from .people import settings
 
 pytestmark = pytest.mark.anyio
 SECRET = "correct horse battery staple"  # noqa: S105 - everybody's
 
 
 def passwords(**values: Any) -> Passwords:
-    cheap = {"auth_argon2_memory_kib": 8, "auth_argon2_passes": 1}
-    return Passwords(as_auth(settings(**{**cheap, **values})))
+    return Passwords(settings(**values))
 
 
 async def test_a_password_is_known_by_its_hash() -> None:
@@ -47,7 +46,7 @@ async def test_a_password_is_the_same_from_every_keyboard() -> None:
 async def test_other_parameters_make_a_new_hash_of_the_right_password_alone() -> None:
     with passwords() as ours:
         old = await ours.hash(SECRET)
-    with passwords(auth_argon2_passes=3, auth_argon2_memory_kib=64) as ours:
+    with passwords(argon2_passes=3, argon2_memory_kib=64) as ours:
         good, renewed = await ours.check(old, SECRET)
         assert good
         assert renewed
@@ -57,7 +56,7 @@ async def test_other_parameters_make_a_new_hash_of_the_right_password_alone() ->
 
 
 async def test_a_storm_is_hashed_a_few_at_a_time_and_the_rest_is_sent_away() -> None:
-    with passwords(auth_argon2_threads=2, auth_argon2_memory_kib=4096) as ours:
+    with passwords(argon2_threads=2, argon2_memory_kib=4096) as ours:
         before = threading.active_count()
         work = [asyncio.create_task(ours.check(None, SECRET)) for _ in range(100)]
         await asyncio.sleep(0.01)

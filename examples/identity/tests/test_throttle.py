@@ -1,14 +1,13 @@
 import asyncio
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from auth.issuing.people import Company
-from chassis_auth.issuing import throttle
-from chassis_auth.issuing.tables import attempts
-from chassis_auth.issuing.throttle import Throttle
-from chassis_auth.verifier import as_auth
+from identity import throttle
+from identity.database import attempts, database
+from identity.throttle import Throttle
+
+from .people import settings
 
 pytestmark = pytest.mark.anyio
 
@@ -27,13 +26,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def throttling(staffed: Company, **values: Any) -> Throttle:
-    settings = staffed.settings(**{"auth_login_attempts": 3, "auth_login_seconds": 60.0, **values})
-    return Throttle(as_auth(settings), staffed)  # type: ignore[arg-type] # it opens nothing
+def throttling() -> Throttle:
+    return Throttle(settings(login_attempts=3, login_seconds=60.0))
 
 
-async def test_a_name_may_be_tried_so_often(staffed: Company, clock: Clock) -> None:
-    ours = throttling(staffed)
+async def test_a_name_may_be_tried_so_often(ada: str, clock: Clock) -> None:
+    ours = throttling()
     waits = [await ours.admit("ada", f"address {number}") for number in range(5)]
     assert waits[:3] == [0, 0, 0]
     assert waits[3] == waits[4] == pytest.approx(20)
@@ -47,44 +45,44 @@ async def test_a_name_may_be_tried_so_often(staffed: Company, clock: Clock) -> N
     assert [await ours.admit("ada", "address") > 0 for _ in range(4)] == [False, False, False, True]
 
 
-async def test_an_address_may_try_so_often_whatever_the_names(staffed: Company, clock: Clock) -> None:
-    ours = throttling(staffed)
+async def test_an_address_may_try_so_often_whatever_the_names(ada: str, clock: Clock) -> None:
+    ours = throttling()
     admitted = [await ours.admit(f"user {number}", "192.0.2.1") == 0 for number in range(35)]
     assert admitted == [True] * 30 + [False] * 5
     assert await ours.admit("user 34", "192.0.2.2") == 0  # what an address was refused counts for no name
 
 
-async def test_all_processes_count_together(staffed: Company) -> None:
-    throttles = [throttling(staffed) for _ in range(4)]
+async def test_all_processes_count_together(ada: str) -> None:
+    throttles = [throttling() for _ in range(4)]
     waits = await asyncio.gather(*(throttles[number % 4].admit("ada", str(number)) for number in range(40)))
     assert sum(wait == 0 for wait in waits) == 3
 
 
-async def test_who_logged_in_begins_anew(staffed: Company, clock: Clock) -> None:
-    ours = throttling(staffed)
+async def test_who_logged_in_begins_anew(ada: str, clock: Clock) -> None:
+    ours = throttling()
     for number in range(10):
         assert await ours.admit("ada", str(number)) == 0
         await ours.forgive("ada")
 
 
-async def test_what_limits_nobody_any_more_is_deleted(staffed: Company, clock: Clock) -> None:
-    ours = throttling(staffed)
+async def test_what_limits_nobody_any_more_is_deleted(ada: str, clock: Clock) -> None:
+    ours = throttling()
     await ours.admit("ada", "192.0.2.1")
     await ours.forget_old()
-    assert await _rows(staffed) == 2
+    assert await _rows() == 2
     clock.now += 61
     await ours.forget_old()
-    assert await _rows(staffed) == 0
+    assert await _rows() == 0
 
 
-async def test_nobody_can_read_there_who_tried_from_where(staffed: Company) -> None:
-    await throttling(staffed).admit("ada", "192.0.2.1")
-    async with staffed.session() as session:
+async def test_nobody_can_read_there_who_tried_from_where(ada: str) -> None:
+    await throttling().admit("ada", "192.0.2.1")
+    async with database.session() as session:
         told = str((await session.execute(select(attempts))).all())
     assert "ada" not in told
     assert "192.0.2" not in told
 
 
-async def _rows(staffed: Company) -> int:
-    async with staffed.session() as session:
+async def _rows() -> int:
+    async with database.session() as session:
         return (await session.execute(select(func.count()).select_from(attempts))).scalar_one()
