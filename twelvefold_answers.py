@@ -26,7 +26,7 @@ SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 
 # Names that mean something else inside a service: directories it has, and the identifier that
 # hooks/post_gen_project.py replaces by the package's name.
-RESERVED = {"chassis", "config", "data", "conftest", "deploy", "docs", "src", "tests", "service_package"}
+RESERVED = {"chassis", "config", "data", "conftest", "deploy", "docs", "src", "tests", "service_package", "vendor"}
 # Import names of dependencies that do not follow from the name of the distribution; a test keeps it complete.
 IMPORT_NAMES = {
     "argon2",

@@ -30,7 +30,7 @@ sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
 import backing
 import example
-from environments import service_python, without_project
+from environments import service_path, service_python, without_project
 from polling import Poller, asked, crew, outcome, polling, web
 
 SCRATCH = main_job.SCRATCH / "poller"
@@ -62,7 +62,7 @@ def alone(round_: Round, how: str) -> float:
     # -P: what lies beside it is called poller, too.
     command: list[str | Path] = [round_.python, "-P", Path(__file__).with_name("bare_poller.py"), how]
     numbers = [round_.site, str(round_.number), str(round_.concurrency)]
-    environment = {**without_project(), "PYTHONPATH": str(round_.service / "src")}
+    environment = {**without_project(), "PYTHONPATH": service_path(round_.service)}
     done = subprocess.run([*command, *numbers], env=environment, check=True, capture_output=True, text=True)
     figures = json.loads(done.stdout)
     if figures["answered"] != round_.number * 99 // 100:

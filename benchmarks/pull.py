@@ -84,7 +84,7 @@ class Bench:
 
     def release(self, version: str) -> None:
         """Release the template with a change to three files that every service has."""
-        for path in (".dockerignore", ".editorconfig", "src/chassis/__init__.py"):
+        for path in (".dockerignore", ".editorconfig", "vendor/chassis/src/chassis/__init__.py"):
             with (self.template / SERVICE.name / path).open("a", encoding="utf-8") as file:
                 file.write(f"# {version}\n")
         questions = self.template / "cookiecutter.json"

@@ -29,7 +29,7 @@ import render as main_job
 
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
-from environments import EVERYTHING, render, service_python, without_project
+from environments import EVERYTHING, render, service_path, service_python, without_project
 
 SCRATCH = main_job.SCRATCH / "service"
 BENCHMARKS = Path(__file__).parent
@@ -73,7 +73,7 @@ def contenders(python: Path, service: Path, collector: str) -> list[Contender]:
     uvicorn: list[str | Path] = [python, "-m", "uvicorn", "bare:app", "--port", "{port}"]
     lean = ["--no-access-log", "--loop", "uvloop", "--http", "httptools"]
     serve: list[str | Path] = [python, "-m", "my_service", "serve"]
-    ours = {"PYTHONPATH": str(service / "src"), "PORT": "{port}", "APP_ENVIRONMENT": "production"}
+    ours = {"PYTHONPATH": service_path(service), "PORT": "{port}", "APP_ENVIRONMENT": "production"}
     return [
         Contender("bare FastAPI, its own command line", uvicorn, BENCHMARKS),
         Contender("bare FastAPI, lean", [*uvicorn, *lean], BENCHMARKS),
@@ -193,7 +193,7 @@ def collecting() -> Iterator[str]:
 
 def in_process(python: Path, service: Path, **variables: str) -> dict[str, float]:
     """Microseconds a request without a server, with more environment variables; see in_process.py."""
-    own = {"PYTHONPATH": f"{service / 'src'}:{BENCHMARKS}", "APP_LOG_FORMAT": "json"}
+    own = {"PYTHONPATH": f"{service_path(service)}:{BENCHMARKS}", "APP_LOG_FORMAT": "json"}
     environment = {**without_project(), **own, **variables}
     command: list[str | Path] = [python, BENCHMARKS / "in_process.py", "my_service"]
     done = subprocess.run(command, cwd=service, env=environment, check=True, capture_output=True, text=True)
@@ -234,7 +234,7 @@ def rounds(number: int, seconds: int, python: Path, service: Path) -> dict[Conte
 def with_everything(python: Path) -> Path:
     """A service with every capability, on a SQLite of its own that is up to date."""
     service = render(SCRATCH / "everything", **EVERYTHING)
-    environment = {**without_project(), "PYTHONPATH": str(service / "src")}
+    environment = {**without_project(), "PYTHONPATH": service_path(service)}
     upgrade: list[str | Path] = [python, "-m", "my_service", "db", "upgrade"]
     subprocess.run(upgrade, cwd=service, env=environment, check=True, capture_output=True)
     return service

@@ -22,7 +22,7 @@ import render as main_job
 
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
-from environments import render, service_python, without_project
+from environments import render, service_path, service_python, without_project
 
 SCRATCH = main_job.SCRATCH / "tasks"
 PORT = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
@@ -106,7 +106,7 @@ def main() -> None:
     queue = f"bench-{uuid.uuid4().hex[:8]}"
     environ = {
         **without_project(),
-        "PYTHONPATH": "src",
+        "PYTHONPATH": service_path(folder),
         "BROKER_URL": wanted.broker,
         "APP_TASKS_STORE_URL": wanted.store,
         "APP_TASKS_QUEUE": queue,

@@ -15,7 +15,7 @@ import render as main_job
 
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
-from environments import SERVICE, service_python, without_project
+from environments import CHASSIS_TESTS, chassis_path, service_python, without_project
 
 BROKERS = ("redis", "amqp", "nats")
 # Run by the Python of the services, which has the drivers.
@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=10)
     wanted = parser.parse_args()
-    environ = {**without_project(), "PYTHONPATH": f"{SERVICE / 'src'}:{SERVICE / 'tests/chassis'}"}
+    environ = {**without_project(), "PYTHONPATH": chassis_path(CHASSIS_TESTS)}
     main_job.say(
         f"{wanted.tasks:,} tasks\n| broker | workers killed | lost | run twice | s |\n| --- | --- | --- | --- | --- |"
     )

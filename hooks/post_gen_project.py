@@ -33,7 +33,7 @@ CLOSING_MESSAGE = """
   make test    run its tests
   make help    everything else
 
-The template owns src/chassis, your team owns src/{package_name}: README.md says who owns the rest.
+Your team owns src/{package_name}, the template owns vendor/: README.md says who owns the rest.
 """
 
 
@@ -81,9 +81,19 @@ def is_linked(path: Path) -> bool:
     return path.is_symlink() or (path != path.parent and is_linked(path.parent))
 
 
+def is_off(path: Path) -> bool:
+    """Whether a path belongs to a distribution in vendor/ that the answers have no use for."""
+    if path.parts[0] != "vendor":
+        return False
+    off = {f"chassis-{question}" for question, answer in CONTEXT.items() if answer is False}
+    return CONTEXT["_chassis"] != "vendored" or not off.isdisjoint(path.parts)
+
+
 def remove_what_is_not_rendered(files: list[Path], folders: list[Path]) -> None:
+    """Take away what cookiecutter has no condition for: what is no source, and whole folders."""
     for path in files:
-        if "__pycache__" in path.parts and not is_linked(path):  # somebody ran the template's Python in place
+        is_made = "__pycache__" in path.parts  # somebody ran the template's Python in place
+        if (is_made or is_off(path)) and not is_linked(path):
             path.unlink(missing_ok=True)
     for path in folders:  # all of its files may belong to other answers
         if path.is_dir() and not is_linked(path) and not any(path.iterdir()):
@@ -170,8 +180,6 @@ def main() -> None:
         "version": CONTEXT["_template_version"],
         # A rollup has asked git for it already: reading the whole template is most of what this hook does.
         "content": os.environ.get("TWELVEFOLD_CONTENT") or content_of_template(),
-        # A service that runs reads it here: an image has no answers.json.
-        "capabilities": " ".join(question for question, answer in answers.items() if answer is True),
         "memory": digest([json.dumps(answers, sort_keys=True), json.dumps(manifest, sort_keys=True)]),
     }
     write_json(MEMORY / "template.json", stamp)

@@ -25,7 +25,8 @@ FAULTS = [
     "The forge answers 403 Forbidden: the token may not write to this project.",
     "uv lock: no version of numpy is >=2 and <2, as pyproject.toml asks.",
 ]
-DRIFT = ["src/chassis/health.py", "Dockerfile", "src/chassis/logging.py", "Makefile", "deploy/chart/values.yaml"]
+CHASSIS = "vendor/chassis/src/chassis"
+DRIFT = [f"{CHASSIS}/health.py", "Dockerfile", f"{CHASSIS}/logging.py", "Makefile", "deploy/chart/values.yaml"]
 
 
 def services(count: int) -> list[Result]:
@@ -70,7 +71,7 @@ def _versions(chance: random.Random) -> tuple[tuple[str, str], ...]:
 
 
 def _report(name: str, version: str, drift: Sequence[str]) -> Report:
-    files = [f"src/chassis/{part}.py" for part in ("access", "health", "metrics", "settings", "tracing")]
+    files = [f"{CHASSIS}/{part}.py" for part in ("access", "health", "metrics", "settings", "tracing")]
     changes = [Change(path, File(b"1"), File(b"2")) for path in ("Dockerfile", "pyproject.toml", *files)]
     return Report(
         service=name,
@@ -78,7 +79,7 @@ def _report(name: str, version: str, drift: Sequence[str]) -> Report:
         old=version,
         new=RELEASES[-1],
         commit="5f3c1de0a9b84c7712",
-        changes=[*changes, Change("src/chassis/limits.py", None, File(b"1"))],
+        changes=[*changes, Change(f"{CHASSIS}/limits.py", None, File(b"1"))],
         decisions=[
             *(Decision(Decided.HEALED, path, patch="-    timeout = 30\n+    timeout = 10") for path in drift),
             Decision(Decided.KEPT, "pyproject.toml", "tool.ruff.line-length", yours="100", template="120"),

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from commands import run, succeed
-from environments import SERVICE, without_project
+from environments import CHASSIS_TESTS, chassis_path, without_project
 
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 BROKERS = {"redis": "redis://127.0.0.1:6379/0", "nats": "nats://127.0.0.1:4222"}
@@ -52,7 +52,7 @@ def queue(kind: str, python: Path) -> Iterator[dict[str, str]]:
     try:
         yield {"BROKER_URL": url, "APP_TASKS_QUEUE": name}
     finally:
-        path = f"{SERVICE / 'src'}:{SERVICE / 'tests/chassis'}"
+        path = chassis_path(CHASSIS_TESTS)
         done = run(python, "-c", REMOVE, url, name, env={**without_project(), "PYTHONPATH": path})
         assert done.returncode == 0, done.stderr
 

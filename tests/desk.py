@@ -247,5 +247,4 @@ def shared() -> dict[str, str]:
         **osv(),
         "UV_CACHE_DIR": succeed("uv", "cache", "dir").strip(),
         "MYPY_CACHE_DIR": str(CACHE / "mypy"),
-        "PYTEST_ADDOPTS": "--ignore=tests/chassis",
     }

@@ -20,6 +20,7 @@ from installed import search_path, sources
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
+CHASSIS_TESTS = TEMPLATE / "tests" / "chassis"
 # A fork's own, in a fork.
 ADDRESS = str(json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_url"])
 CACHE = TEMPLATE / ".cache" / "services"
@@ -92,6 +93,11 @@ def interpreter(version: str) -> Path:
 def service_path(service: Path) -> str:
     """PYTHONPATH for `service` in that environment: its package, and what is in its vendor/."""
     return search_path(service, CACHE / "metadata")
+
+
+def chassis_path(*others: Path) -> str:
+    """PYTHONPATH for the chassis and all parts where they lie in the template, and for `others`."""
+    return os.pathsep.join(map(str, (*sources(SERVICE), *others)))
 
 
 def without_project() -> dict[str, str]:

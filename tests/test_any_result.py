@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from commands import run
-from environments import SERVICE, without_project
+from environments import CHASSIS_TESTS, chassis_path, without_project
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def lent(tmp_path: Path) -> Path:
 
 def test_whatever_a_task_returns_or_raises_it_runs_once(python: Path, lent: Path) -> None:
     examples = os.environ.get("HYPOTHESIS_EXAMPLES", "100")
-    path = os.pathsep.join(map(str, (lent, SERVICE / "src", SERVICE / "tests" / "chassis")))
+    path = chassis_path(lent, CHASSIS_TESTS)
     env = {**without_project(), "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(lent / "pycache")}
     done = run(python, Path(__file__).with_name("any_result.py"), examples, cwd=lent, env=env)
     assert done.returncode == 0, done.stderr[-5000:]

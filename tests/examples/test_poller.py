@@ -17,7 +17,7 @@ from commands import run
 from conftest import commit, git
 from environments import TEMPLATE
 from polling import EXAMPLE, Poller, asked, crew, outcome, polling, web
-from running import TEAM_S_TESTS, run_in
+from running import run_in
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def site(python: Path) -> object:
 
 @pytest.mark.parametrize(
     "command",
-    [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("deptry", "src"), TEAM_S_TESTS],
+    [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("deptry", "src"), ("pytest", "-q")],
     ids=lambda command: " ".join(command),
 )
 def test_its_own_checks_pass(command: tuple[str, ...], service: Path, python: Path) -> None:
@@ -59,7 +59,7 @@ def test_it_holds_only_what_a_team_writes(written: Path) -> None:
 
 def test_a_newer_template_leaves_what_the_team_wrote(service: Path, template: Path, tmp_path: Path) -> None:
     newer = Path(shutil.copytree(template, tmp_path / "template"))
-    chassis = newer / "<<cookiecutter.project_slug>>/src/chassis/health.py"
+    chassis = newer / "<<cookiecutter.project_slug>>/vendor/chassis/src/chassis/health.py"
     chassis.write_text(f"{chassis.read_text(encoding='utf-8')}\n# Mended.\n", encoding="utf-8")
     seed = newer / "<<cookiecutter.project_slug>>/src/<<cookiecutter.package_name>>/api.py"
     seed.write_text(f"{seed.read_text(encoding='utf-8')}\n# Another example.\n", encoding="utf-8")
@@ -68,7 +68,7 @@ def test_a_newer_template_leaves_what_the_team_wrote(service: Path, template: Pa
     done = run(*run_rollup)
     assert done.returncode == 0, done.stdout + done.stderr
     changed = git(service, "status", "--porcelain").split()
-    assert "src/chassis/health.py" in changed
+    assert "vendor/chassis/src/chassis/health.py" in changed
     assert not [name for name in changed if name.startswith(("src/poller", "tests/t", "config", "README"))]
     for path in example.files_of(EXAMPLE):
         assert path.read_text(encoding="utf-8") in (service / path.relative_to(EXAMPLE)).read_text(encoding="utf-8")

@@ -75,15 +75,19 @@ def test_the_package_is_named_in_seeds_and_in_no_owned_file(rendered: Render) ->
     assert "from payments.__main__ import service" in (service / "tests/test_greeting.py").read_text(encoding="utf-8")
     for path, (_, content) in tree(service).items():
         assert b"service_package" not in content, path
-        if path.startswith(("src/chassis/", "tests/chassis/")):
+        if path.startswith("vendor/"):
             assert b"payments" not in content, path
 
 
-def test_the_chassis_has_the_same_bytes_as_in_the_template(rendered: Render) -> None:
-    for answers in combinations():
-        service = rendered(**answers)
-        for folder in ("src/chassis", "tests/chassis"):
-            assert tree(service, folder) == tree(TEMPLATE / "<<cookiecutter.project_slug>>", folder)
+@pytest.mark.parametrize("answers", combinations(), ids=label)
+def test_vendor_holds_what_is_on_with_the_same_bytes_as_in_the_template(
+    answers: dict[str, str | bool], rendered: Render
+) -> None:
+    on = [f"chassis-{question}" for question, answer in answers.items() if answer is True]
+    vendor = rendered(**answers) / "vendor"
+    assert sorted(path.name for path in vendor.iterdir()) == sorted(["README.md", "chassis", *on])
+    for folder in ("chassis", *on):
+        assert tree(vendor, folder) == tree(TEMPLATE / "<<cookiecutter.project_slug>>/vendor", folder)
 
 
 @pytest.mark.parametrize("answers", combinations(), ids=label)
@@ -115,7 +119,7 @@ def test_the_render_depends_on_nothing_around_it(template: Path, tmp_path: Path)
 
 
 def test_bytecode_of_a_chassis_that_ran_in_place_is_not_rendered(template: Path, tmp_path: Path) -> None:
-    cache = template / "<<cookiecutter.project_slug>>/src/chassis/__pycache__"
+    cache = template / "<<cookiecutter.project_slug>>/vendor/chassis/src/chassis/__pycache__"
     cache.mkdir()
     (cache / "health.cpython-313.pyc").write_bytes(b"\0")
     succeed("cookiecutter", template, "--no-input", "--default-config", "-o", tmp_path)
@@ -158,7 +162,7 @@ def test_what_was_in_the_folder_before_is_left_as_it_was(rendered: Render, tmp_p
         assert (service / ".twelvefold" / name).read_bytes() == (rendered() / ".twelvefold" / name).read_bytes()
 
 
-@pytest.mark.parametrize("linked", ["src/chassis", ".twelvefold", "Makefile"])
+@pytest.mark.parametrize("linked", ["vendor/chassis", ".twelvefold", "Makefile"])
 def test_the_hook_follows_no_link(linked: str, tmp_path: Path) -> None:
     service, outside = tmp_path / "my-service", tmp_path / "outside"
     (service / linked).parent.mkdir(parents=True)

@@ -122,6 +122,7 @@ def test_nothing_that_a_client_invents_is_a_label(service: Running) -> None:
 
 
 def test_sizes_and_durations_are_of_the_same_requests(service: Running) -> None:
+    service.get("/api/v1/items/1")
     text = metrics(service)
     of_route = 'method="GET",route="/api/v1/items/{item_id}"'
     total = sum(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from environments import SERVICE
+from environments import CHASSIS_TESTS, chassis_path
 
 Answer = Callable[[list[bytes]], bytes]
 NAMES = st.from_regex(r"[a-z][a-z-]{0,20}", fullmatch=True).filter(
@@ -49,9 +49,8 @@ REQUESTS = st.one_of(
 @pytest.fixture(scope="module")
 def answer(python: Path) -> Iterator[Answer]:
     """What the service's side of a connection answers to pieces, in a process with what a service needs."""
-    chassis = SERVICE / "tests" / "chassis"
-    environment = {**os.environ, "PYTHONPATH": str(SERVICE / "src")}
-    command = [python, chassis / "wire.py"]
+    environment = {**os.environ, "PYTHONPATH": chassis_path()}
+    command = [python, CHASSIS_TESTS / "wire.py"]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as process:

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from commands import run
 from conftest import Render
-from environments import without_project
+from environments import service_path, without_project
 from rich_api import with_api
 from running import Running, running
 
@@ -220,7 +220,7 @@ def test_the_sdk_is_imported_only_when_it_is_asked_for(
         "import sys; from my_service.__main__ import service; service.app();"
         "print([name for name in sys.modules if re.match('opentelemetry.(sdk|exporter|proto)', name)])"
     ).replace("import sys;", "import re, sys;")
-    environment = {**without_project(), "PYTHONPATH": str(service / "src"), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    environment = {**without_project(), "PYTHONPATH": service_path(service), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
     done = run(python, "-c", code, cwd=service, env=environment)
     assert done.returncode == 0, done.stderr
     assert bool(re.search("opentelemetry.sdk", done.stdout)) is bool(endpoint), done.stdout

@@ -14,7 +14,7 @@ import yaml
 
 from commands import run, succeed
 from conftest import commit, git
-from environments import TEMPLATE, without_project
+from environments import TEMPLATE, service_path, without_project
 from histories import edit, twelvefold, write
 from trees import tree
 
@@ -123,10 +123,10 @@ def test_a_service_without_edits_is_a_fresh_render_but_for_its_seeds(
 def test_drift_is_healed_on_the_way(released: tuple[str, Path], template: Path, tmp_path: Path) -> None:
     _, service = released
     drifted = Path(shutil.copytree(service, tmp_path / "my-service"))
-    write(drifted, "src/chassis/health.py", "# patched in a hurry\n")
+    write(drifted, "vendor/chassis/src/chassis/health.py", "# patched in a hurry\n")
     said = update(drifted, template, "HEAD", exit_code=2)
-    assert "src/chassis/health.py: put back as the template has it" in said
-    assert "patched" not in (drifted / "src/chassis/health.py").read_text(encoding="utf-8")
+    assert "vendor/chassis/src/chassis/health.py: put back as the template has it" in said
+    assert "patched" not in (drifted / "vendor/chassis/src/chassis/health.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -136,8 +136,8 @@ def test_the_service_s_own_checks_pass_afterwards(
     _, service = released
     updated = Path(shutil.copytree(service, tmp_path / "my-service"))
     update(updated, template, "HEAD")
-    environment = {**without_project(), "PYTHONPATH": str(updated / "src")}
-    for command in (["pytest", "--ignore", "tests/chassis"], ["mypy"], ["ruff", "check"]):
+    environment = {**without_project(), "PYTHONPATH": service_path(updated)}
+    for command in (["pytest"], ["mypy"], ["ruff", "check"]):
         done = run(python.parent / command[0], *command[1:], cwd=updated, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -67,7 +67,7 @@ def test_no_demo_no_image_no_chart(adopted: Path) -> None:
     brought = {path for path in after if path not in FILES}
     shipped = ("deploy/", "compose.yaml", "Jenkinsfile", "Procfile", "config/", ".env.example", "src/orders", "src/app")
     assert not [path for path in brought | set(manifest) if path.startswith(shipped)]
-    assert not [path for path in brought if path.startswith("tests/") and not path.startswith("tests/chassis/")]
+    assert not [path for path in brought if path.startswith("tests/")]
     merged = {"pyproject.toml", ".gitlab-ci.yml"}
     assert {path: after[path][1].decode() for path in FILES if path not in merged} == {
         path: text for path, text in FILES.items() if path not in merged
@@ -137,7 +137,7 @@ def test_later_updates_bring_none_of_it(adopted: Path, template: Path, tmp_path:
         "tests/test_newer.py",
     ):
         write(newer, f"{SERVICE.name}/{path}", "\n")
-    write(newer, f"{SERVICE.name}/src/chassis/newer.py", "NEWER = True\n")
+    write(newer, f"{SERVICE.name}/vendor/chassis/src/chassis/newer.py", "NEWER = True\n")
     edit(newer, f"{SERVICE.name}/Dockerfile", "STOPSIGNAL SIGTERM", "STOPSIGNAL SIGINT")
     for pipeline in newer.rglob("*.gitlab-ci.yml*"):
         if "cookiecutter" in pipeline.name:
@@ -146,6 +146,6 @@ def test_later_updates_bring_none_of_it(adopted: Path, template: Path, tmp_path:
     before = tree(adopted)
     update(newer)
     changed = {path for path, file in tree(adopted).items() if before.get(path) != file}
-    assert {path for path in changed if not path.startswith(".twelvefold/")} == {"src/chassis/newer.py"}
+    assert {path for path in changed if not path.startswith(".twelvefold/")} == {"vendor/chassis/src/chassis/newer.py"}
     assert "Nothing to do" in update(newer)
     assert git(adopted, "status", "--porcelain") == ""

@@ -83,8 +83,8 @@ def test_the_team_s_edits_stay_and_the_chassis_is_healed(template: Path, fresh: 
     (service / "tests/test_forecast.py").write_text("", encoding="utf-8")
     (service / "project.mk").write_text("ours:\n\techo ours\n", encoding="utf-8")
     team_s = tree(service)
-    (service / "src/chassis/health.py").write_text("# patched in a hurry\n", encoding="utf-8")
-    (service / "tests/chassis/conftest.py").unlink()
+    (service / "vendor/chassis/src/chassis/health.py").write_text("# patched in a hurry\n", encoding="utf-8")
+    (service / "deploy/smoke.py").unlink()
     (service / "Makefile").chmod(0o600)
     edit(service / "Dockerfile", "STOPSIGNAL SIGTERM", "STOPSIGNAL SIGKILL")
     rolled_up(template, service)
@@ -119,13 +119,13 @@ def test_a_file_that_cannot_be_merged_stays_and_so_does_its_base(template: Path,
 
 def test_a_newer_template_s_chassis_arrives(template: Path, fresh: Render, tmp_path: Path) -> None:
     newer = Path(shutil.copytree(template, tmp_path / "newer"))
-    chassis = newer / "<<cookiecutter.project_slug>>/src/chassis"
+    chassis = newer / "<<cookiecutter.project_slug>>/vendor/chassis/src/chassis"
     (chassis / "brand_new.py").write_text('"""New."""\n', encoding="utf-8")
     edit(newer / "cookiecutter.json", '"_template_version": "', '"_template_version": "9.')
     commit(newer, "Add a module")
     service = fresh()
     rolled_up(newer, service)
-    assert (service / "src/chassis/brand_new.py").exists()
+    assert (service / "vendor/chassis/src/chassis/brand_new.py").exists()
     assert json.loads((service / ".twelvefold/template.json").read_text(encoding="utf-8"))["version"].startswith("9.")
 
 
@@ -187,7 +187,7 @@ def test_answers_that_were_lost_follow_from_the_folder(template: Path, fresh: Re
     assert tree(service) == before
 
 
-@pytest.mark.parametrize("linked", ["Makefile", "src/chassis", "README.md", ".twelvefold/template.json"])
+@pytest.mark.parametrize("linked", ["Makefile", "vendor/chassis", "README.md", ".twelvefold/template.json"])
 def test_a_link_out_of_the_service_is_not_followed(linked: str, template: Path, fresh: Render, tmp_path: Path) -> None:
     service = fresh()
     outside = (service / linked).rename(tmp_path / "outside")

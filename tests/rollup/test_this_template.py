@@ -35,7 +35,7 @@ JOBS = {
 def newer(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template a commit on: an owned file and a key of a merged one are others."""
     newer = Path(shutil.copytree(template, tmp_path_factory.mktemp("newer") / "twelvefold"))
-    write(newer, "<<cookiecutter.project_slug>>/src/chassis/newer.py", "NEWER = True\n")
+    write(newer, "<<cookiecutter.project_slug>>/vendor/chassis/src/chassis/newer.py", "NEWER = True\n")
     edit(newer, "<<cookiecutter.project_slug>>/pyproject.toml", "line-length = 120", "line-length = 119")
     commit(newer, "Go on")
     return newer

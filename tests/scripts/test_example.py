@@ -35,7 +35,7 @@ def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as response:
             assert response.status == 200
     code = Path(re.findall(r"the code +(\S+)", shown)[0])
-    assert (code / "src/chassis").is_dir()
+    assert (code / "vendor/chassis").is_dir()
     assert (code / "src/poller/api.py").read_bytes() == (TEMPLATE / "examples/poller/src/poller/api.py").read_bytes()
     os.write(terminal, b"\x03")
     read_until(terminal, r"twelvefold: Stopped\.")

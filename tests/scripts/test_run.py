@@ -32,7 +32,7 @@ def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as response:
             assert response.status == 200
     code = re.findall(r"the code +(\S+)", shown)[0]
-    assert (Path(code) / "src/chassis").is_dir()
+    assert (Path(code) / "vendor/chassis").is_dir()
     os.write(terminal, b"\x03")
     read_until(terminal, r"twelvefold: Stopped\.")
     assert exit_code(process) == 0

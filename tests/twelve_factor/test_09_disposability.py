@@ -16,7 +16,7 @@ import pytest
 
 from commands import run
 from conftest import Render
-from environments import without_project
+from environments import CHASSIS_TESTS, chassis_path, without_project
 from running import Running, children, environment_of, running
 from widened import Deploy
 
@@ -150,12 +150,14 @@ def is_zombie(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_rolling_restart_behind_a_balancer_loses_nothing(rendered: Render, python: Path) -> None:
-    service = rendered()
-    environment = {**without_project(), "PYTHONPATH": str(service / "src")}
-    tests = ("tests/chassis/test_rolling_restart.py", "tests/chassis/test_server.py", "tests/chassis/test_workers.py")
+def test_a_rolling_restart_behind_a_balancer_loses_nothing(python: Path) -> None:
+    environment = {**without_project(), "PYTHONPATH": chassis_path()}
+    tests = [CHASSIS_TESTS / f"test_{name}.py" for name in ("rolling_restart", "server", "workers")]
     done = run(
-        *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "slow", *tests), cwd=service, env=environment
+        *(python, "-m", "pytest", "-c", CHASSIS_TESTS / "pyproject.toml", "--rootdir", CHASSIS_TESTS, "-q"),
+        *("-p", "no:cacheprovider", "-m", "slow", *tests),
+        cwd=CHASSIS_TESTS,
+        env=environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout

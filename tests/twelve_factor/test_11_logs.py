@@ -14,6 +14,7 @@ import pytest
 
 from commands import run
 from conftest import Render
+from environments import service_path
 from read_only import read_only
 from running import Running, environment_of, running, started
 from team import take_over
@@ -144,7 +145,7 @@ def test_it_works_where_no_file_can_be_written(processes: str, fresh: Render, py
 
 def test_no_file_is_opened_for_writing(service: Path, python: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(AUDIT, encoding="utf-8")
-    path = f"{tmp_path}:{service / 'src'}"
+    path = f"{tmp_path}:{service_path(service)}"
     opened = tmp_path / "opened"
     command = ["sh", "-c", f'exec "$0" -m my_service serve 3>{opened}', str(python)]
     # Python's own bytecode is not the service's, and was written by whichever test came first.

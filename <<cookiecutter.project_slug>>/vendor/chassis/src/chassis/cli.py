@@ -7,6 +7,7 @@ configured wrongly, 130 interrupted.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -15,6 +16,7 @@ from .lifecycle import StartError
 from .logs import LogConfigError
 from .own_commands import with_settings
 from .settings import SettingsError, load, read
+from .source import second_chassis
 from .versions import chassis_version
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 def main(service: Service, arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (by default this process's) name; return the exit code."""
     try:
+        _refuse_second_chassis(service.package)
         result = command_line(service).main(arguments, prog_name=f"python -m {service.package}", standalone_mode=False)
     except SettingsError as error:
         click.echo("\n  ".join(["Error: The settings are wrong.", *error.problems]), err=True)
@@ -41,6 +44,14 @@ def main(service: Service, arguments: Sequence[str] | None = None) -> int:
         click.echo("Aborted!", err=True)
         return 130 if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt) else 1
     return result if isinstance(result, int) else 0  # what --help and the like exit with
+
+
+def _refuse_second_chassis(package: str) -> None:
+    if place := second_chassis(package):
+        raise StartError(
+            f"{place} is a second chassis, from before it lay in vendor/: which of them is imported depends on names. "
+            f"Remove it: git rm -r {place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place}"
+        )
 
 
 def _tell(error: click.ClickException) -> None:

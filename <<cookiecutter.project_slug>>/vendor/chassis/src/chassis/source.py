@@ -6,6 +6,13 @@ import sys
 from pathlib import Path
 
 
+def second_chassis(package: str) -> Path | None:
+    """A chassis from before there was vendor/, beside the team's package: which is imported would depend on names."""
+    beside = [home / "chassis" for home in homes(package)[:1]]
+    here = Path(__file__).absolute().parent
+    return next((place for place in beside if (place / "__init__.py").is_file() and place != here), None)
+
+
 def homes(module: str) -> list[Path]:
     """The folders that may be the project's, of a package in `src/` or beside pyproject.toml; none of a script's.
 
