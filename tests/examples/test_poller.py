@@ -14,10 +14,7 @@ import example
 from backing import database, queue
 from browser import Browser
 from commands import run
-from conftest import commit, git
-from environments import TEMPLATE
 from polling import EXAMPLE, Poller, asked, crew, outcome, polling, web
-from running import run_in
 
 
 @pytest.fixture(scope="session")
@@ -164,8 +161,8 @@ def test_the_page_tells_what_is_wrong(browser: Browser, poller: Poller) -> None:
 def test_what_is_smuggled_into_the_page_does_not_run(browser: Browser, poller: Poller, site: str) -> None:
     fill_in(browser, poller, f"{site}/status/200?<img/src=x/onerror=window.smuggled=1>")
     browser.wait_until("return !document.getElementById('results').hidden")
-    inline = "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.smuggled = 1'}))"
-    browser.run(inline)
+    inline = "Object.assign(document.createElement('script'), {textContent: 'window.smuggled = 1'})"
+    browser.run(f"document.body.append({inline})")
     browser.run("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.smuggled = 1\">')")
     time.sleep(0.2)
     assert browser.run("return window.smuggled") is None

@@ -46,7 +46,7 @@ def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
 def test_it_says_which_examples_there_are(name: tuple[str, ...]) -> None:
     done = run("python", "scripts/example.py", *name, cwd=TEMPLATE)
     assert done.returncode == 2
-    assert done.stderr == "Say which example: make example NAME=..., one of poller\n"
+    assert done.stderr == "Say which example: make example NAME=..., one of identity, poller\n"
 
 
 def test_the_template_is_copied_as_it_lies_here(tmp_path: Path) -> None:
