@@ -81,7 +81,8 @@ def test_a_patch_is_for_people_and_for_git(before: File | None, after: File | No
 def test_only_what_is_healed_can_be_acknowledged() -> None:
     planned = Plan(decisions=[Decision(outcome, path=outcome) for outcome in Outcome])
     planned.acknowledge()
-    assert {one.outcome for one in planned.decisions if one.is_acknowledged} == {Outcome.HEALED, Outcome.RETURNED}
+    acknowledged = {one.outcome for one in planned.decisions if one.is_acknowledged}
+    assert acknowledged == {Outcome.HEALED, Outcome.REMOVED, Outcome.RETURNED}
     assert Outcome.CONFLICT in {one.outcome for one in planned.decisions if one.needs_person}
 
 
@@ -102,7 +103,7 @@ def root(tmp_path: Path) -> Path:
 def test_what_the_template_has_no_more(root: Path) -> None:
     """Untouched it goes; edited it stays, and a person looks at what was the template's."""
     mine = service(root, owned="owned", seeded="seeded", edited="owned", edited_seed="seeded", absent="owned")
-    planned = plan(mine, rendered(root, {}), {})
+    planned = plan(mine, rendered(root, {}), {}, {})
     assert without_memory(planned) == {"owned": None, "seeded": None}
     assert outcomes(planned) == {"edited": Outcome.RETIRED, "edited_seed": Outcome.KEPT}
 
@@ -111,7 +112,7 @@ def test_what_the_template_has_now(root: Path) -> None:
     """Owned files are written, seeds where they are new; what was deleted of the first comes back and is told."""
     files = {"owned": b"new", "seeded": b"new", "edited": b"new", "absent": b"new", "seed": b"new", "gone": b"new"}
     owners = {"owned": "owned", "seeded": "seeded", "edited": "owned", "absent": "owned", "gone": "seeded"}
-    planned = plan(service(root, **owners), rendered(root, files, **owners, seed="seeded"), {})
+    planned = plan(service(root, **owners), rendered(root, files, **owners, seed="seeded"), {}, {})
     assert without_memory(planned) == {"owned": b"new", "edited": b"new", "absent": b"new", "seed": b"new"}
     assert outcomes(planned) == {"edited": Outcome.HEALED, "absent": Outcome.RETURNED}
     healed = next(one for one in planned.decisions if one.path == "edited")
@@ -120,7 +121,7 @@ def test_what_the_template_has_now(root: Path) -> None:
 
 def test_a_file_of_the_team_s_where_the_template_has_one_now(root: Path) -> None:
     files = {"edited": b"new", "seeded": b"was"}
-    planned = plan(service(root), rendered(root, files, edited="owned", seeded="owned"), {})
+    planned = plan(service(root), rendered(root, files, edited="owned", seeded="owned"), {}, {})
     assert without_memory(planned) == {"edited": b"new"}
     assert outcomes(planned) == {"edited": Outcome.HEALED}
 
@@ -129,7 +130,7 @@ def test_a_seed_moves_as_the_team_has_it(root: Path) -> None:
     moved = {"edited_seed": "new_place", "seeded": "other_place"}
     mine = service(root, edited_seed="seeded", seeded="seeded")
     files = {"new_place": b"new", "other_place": b"new"}
-    planned = plan(mine, rendered(root, files, new_place="seeded", other_place="seeded"), moved)
+    planned = plan(mine, rendered(root, files, new_place="seeded", other_place="seeded"), moved, {})
     assert without_memory(planned) == {
         "edited_seed": None,
         "new_place": b"ours",
@@ -142,7 +143,7 @@ def test_a_seed_moves_as_the_team_has_it(root: Path) -> None:
 def test_a_folder_that_is_a_repository_of_its_own_is_refused(root: Path) -> None:
     (root / "sub/.git").mkdir(parents=True)
     with pytest.raises(RefusedError, match="sub is a repository of its own"):
-        plan(service(root), rendered(root, {"sub/deep/file": b"new"}, sub__deep__file="owned"), {})
+        plan(service(root), rendered(root, {"sub/deep/file": b"new"}, sub__deep__file="owned"), {}, {})
 
 
 def test_a_service_as_it_should_be_is_an_empty_plan(root: Path) -> None:
@@ -150,6 +151,6 @@ def test_a_service_as_it_should_be_is_an_empty_plan(root: Path) -> None:
     for path, file in MEMORY.items():
         (root / path).write_bytes(file.content)
     mine = service(root, owned="owned", seeded="seeded")
-    planned = plan(mine, rendered(root, {"owned": b"was", "seeded": b"x"}, owned="owned", seeded="seeded"), {})
+    planned = plan(mine, rendered(root, {"owned": b"was", "seeded": b"x"}, owned="owned", seeded="seeded"), {}, {})
     assert planned.is_empty
     assert planned.decisions == []

@@ -15,7 +15,7 @@ from twelvefold.answers import parsed
 from twelvefold.application import Application, found_in, refuse_undeclared
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, without_credentials
-from twelvefold.ownership import merged_files
+from twelvefold.ownership import Migrations, merged_files
 from twelvefold.plan import plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.requirements import refuse_elsewhere
 from twelvefold.rollup import Request, Rollup, refuse_other_paths, uncommitted
@@ -59,7 +59,7 @@ def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
         refuse_undeclared(rules)
     spared = Application.load(rules) if shown else None
     rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)}, spared)
-    planned = plan(service, rendered, {})
+    planned = plan(service, rendered, {}, Migrations.load(rules).emptied(rendered.service.answers))
     planned.notes += left_out(shown, rendered.left_out)
     if (service.root / SCARAPLATE).exists():
         planned.notes.append(

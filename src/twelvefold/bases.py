@@ -25,7 +25,7 @@ def damage(root: Path, path: str, sha256: str) -> str:
 
 
 def _way_back(root: Path, copy: str, sha256: str) -> str:
-    commit = _commit_with(root, copy, sha256)
+    commit = commit_with(root, copy, sha256)
     if commit:
         return f"In the service's folder, restore it and commit: git checkout {commit[:12]} -- {copy}"
     path = copy.removeprefix(f"{APPLIED}/")
@@ -43,12 +43,12 @@ def _is_shallow(root: Path) -> bool:
         return False
 
 
-def _commit_with(root: Path, copy: str, sha256: str) -> str | None:
-    """The newest commit in which the copy hashes as it should; None if there is none, or no repository."""
-    looked_at = ("--full-history", f"--max-count={SEARCHED}", "HEAD", "--", f":(literal){copy}")
+def commit_with(root: Path, path: str, sha256: str) -> str | None:
+    """The newest commit in which the file at `path` hashes so; None if there is none, or no repository."""
+    looked_at = ("--full-history", f"--max-count={SEARCHED}", "HEAD", "--", f":(literal){path}")
     try:
         for commit in git(root, "rev-list", *looked_at).split():
-            content = blob(root, f"{commit}:./{copy}")
+            content = blob(root, f"{commit}:./{path}")
             if content is not None and File(content).sha256 == sha256:
                 return commit
     except GitError:

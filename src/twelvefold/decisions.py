@@ -20,6 +20,8 @@ class Outcome(enum.StrEnum):
     CONFLICT = "conflict"  # both changed the same lines; yours stay
     UNREADABLE = "unreadable"  # could not be parsed; left as it is
     MOVED = "moved"  # yours, at the template's new path
+    REMOVED = "removed"  # the template's folder is there no more, and neither are your edits in it
+    REHOMED = "rehomed"  # yours, out of a folder that is the template's
     RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
     FAILED = "failed"  # a last step, such as uv lock, did not work
     LEFT = "left"  # a last step that the service's own pipeline has to take
@@ -130,6 +132,8 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.CONFLICT: _conflict,
     Outcome.UNREADABLE: lambda decision: f"left as it is: {decision.note}",
     Outcome.MOVED: lambda decision: decision.note,
+    Outcome.REMOVED: lambda decision: decision.note,
+    Outcome.REHOMED: lambda decision: decision.note,
     Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
     Outcome.FAILED: lambda decision: decision.note,
     Outcome.LEFT: lambda decision: decision.note,

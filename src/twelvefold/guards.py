@@ -10,6 +10,7 @@ from typing import Any
 from twelvefold.answers import refuse_renamed_package
 from twelvefold.application import found_in
 from twelvefold.bases import damage
+from twelvefold.emptied import refuse_second_chassis
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob
 from twelvefold.hidden import refuse_hidden
@@ -34,6 +35,7 @@ def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
 
     scaraplate writes every owned and merged file, changed or not, and seeds that are not there.
     """
+    refuse_second_chassis(root, rendered)
     service = Service(root, manifest=_manifest(read_file(root, str(MANIFEST))))
     refuse_renamed_package({}, _content(read_file(rendered, str(ANSWERS))), service.manifest)
     if not service.manifest:

@@ -23,9 +23,13 @@ def merged_files(rules: Mapping[str, Any]) -> dict[str, FileRule]:
 
 @dataclass(frozen=True, slots=True)
 class Migrations:
-    """What happened to the template: old path → new one, old question → new one, question → old choice → new one."""
+    """What happened to the template: old path → new one, old question → new one, question → old choice → new one.
+
+    And folders that were the template's and must be empty now → where a team's own files in them go.
+    """
 
     paths: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
     questions: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -33,11 +37,11 @@ class Migrations:
     def load(cls, rules: Mapping[str, Any]) -> Migrations:
         """Read `migrations:` of scaraplate.yaml. Raises RefusedError if it is not as documented there."""
         declared = rules.get("migrations") or {}
-        if not isinstance(declared, Mapping) or not set(declared) <= {"paths", "questions", "choices"}:
-            raise RefusedError("scaraplate.yaml: migrations takes paths, questions and choices.")
+        if not isinstance(declared, Mapping) or not set(declared) <= {"paths", "folders", "questions", "choices"}:
+            raise RefusedError("scaraplate.yaml: migrations takes paths, folders, questions and choices.")
         found = {name: value or {} for name, value in declared.items()}
         choices = found.get("choices", {})
-        maps = [found.get("paths", {}), found.get("questions", {}), choices]
+        maps = [found.get("paths", {}), found.get("folders", {}), found.get("questions", {}), choices]
         maps += choices.values() if isinstance(choices, Mapping) else []
         if not all(isinstance(each, Mapping) for each in maps):
             raise RefusedError("scaraplate.yaml: migrations map texts to texts, old to new.")
@@ -48,10 +52,19 @@ class Migrations:
 
     def moved(self, answers: Answers) -> dict[str, str]:
         """Old path → new path, with the answers filled in, chains followed."""
-        paths = dict(zip(filled(self.paths, answers), filled(self.paths.values(), answers), strict=True))
-        for path in (*paths, *paths.values()):
-            refuse_outside(path)
+        paths = _filled(self.paths, answers)
         return {old: _last(paths, new) for old, new in paths.items()}
+
+    def emptied(self, answers: Answers) -> dict[str, str]:
+        """Folder that must be empty → where a team's own files in it go, with the answers filled in."""
+        return _filled(self.folders, answers)
+
+
+def _filled(places: Mapping[str, str], answers: Answers) -> dict[str, str]:
+    paths = dict(zip(filled(places, answers), filled(places.values(), answers), strict=True))
+    for path in (*paths, *paths.values()):
+        refuse_outside(path)
+    return paths
 
 
 def filled(patterns: Iterable[str], answers: Answers) -> list[str]:

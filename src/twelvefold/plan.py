@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.emptied import Emptied, as_rendered, leftovers, rehoming
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.hidden import refuse_hidden
 from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Entry, File, Repository, Service, folders_above
@@ -49,19 +50,22 @@ class Plan:
 
     def acknowledge(self) -> None:
         """Note that the user knows that edits in what the template owns are healed."""
-        healed = {Outcome.HEALED, Outcome.RETURNED}
+        healed = {Outcome.HEALED, Outcome.REMOVED, Outcome.RETURNED}
         self.decisions = [replace(one, is_acknowledged=one.outcome in healed) for one in self.decisions]
 
 
-def plan(service: Service, render: Render, moved: Mapping[str, str]) -> Plan:
-    """Compare the service with the render. `moved` maps old paths to new ones.
+def plan(service: Service, render: Render, moved: Mapping[str, str], folders: Mapping[str, str]) -> Plan:
+    """Compare the service with the render.
 
+    `moved` maps old paths to new ones, `folders` those that must be empty to the ones for a team's own files in them.
     Raises RefusedError if something that is not the template's stands in the way.
     """
-    planning = _Planning(service, render, moved)
+    planning = _Planning(service, render, moved, Emptied.of(service, folders, render.service.manifest))
     planning.decisions = list(render.decisions)
     planning.rendered()
     planning.retired()
+    planning.rehomed()
+    planning.left_over()
     planning.memory()
     decisions = sorted(planning.decisions, key=lambda one: (one.path, one.key))
     return Plan(planning.changes(), decisions, gone=planning.gone)
@@ -77,9 +81,10 @@ def followed(moved: Mapping[str, str], service: Service) -> dict[str, str]:
 
 
 class _Planning:
-    def __init__(self, service: Service, render: Render, moved: Mapping[str, str]) -> None:
+    def __init__(self, service: Service, render: Render, moved: Mapping[str, str], emptied: Emptied) -> None:
         self.service = service
         self.render = render
+        self.emptied = emptied
         self.came_from = {
             new: old
             for old, new in followed(moved, service).items()
@@ -135,11 +140,33 @@ class _Planning:
             else:
                 self.gone.append(path)
 
+    def rehomed(self) -> None:
+        for old, new in self.emptied.own.items():
+            self.after |= {old: None, new: self.file(old)}
+            self.decisions.append(rehoming(old, new))
+
+    def left_over(self) -> None:
+        for path, entry in leftovers(self.service, self.render.service.manifest).items():
+            here = self.file(path)
+            if here and entry.is_like(here):
+                self.after[path] = None
+            elif here:
+                self.remove(path, entry, here)
+
+    def remove(self, path: str, entry: Entry, here: File) -> None:
+        self.after[path] = None
+        base = as_rendered(self.service, path, entry)
+        edits = patch(path, base, here) if base else patch(path, here, None)
+        note = "removed, with your edits (the report has them): the template has this folder no more"
+        self.decisions.append(Decision(Outcome.REMOVED, path, note=note, patch=edits))
+
     def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
         if new and not entry.is_like(here) and self.render.service.manifest[new].owner != "owned":
             self.decisions.append(Decision(Outcome.MOVED, path, note=f"moved, with your edits, to {new}"))
         if new or entry.is_like(here):
             self.after[path] = None
+        elif self.emptied.has(path):
+            self.remove(path, entry, here)
         elif entry.owner == "seeded":
             self.decisions.append(Decision(Outcome.KEPT, path, note="the template has this file no more; it is yours"))
         else:

@@ -110,19 +110,21 @@ def plan_for(
     if service.has_own_application:
         refuse_undeclared(rules)
     files = rules_of(service, rules)
+    migrations = Migrations.load(rules)
+    folders = migrations.emptied(answers.answers)
     if answers.answers == service.answers and service.stamp.get("content") == template.content():
         remembered = render_from_memory(service, files) if service.remembers_itself else None
         if remembered:
-            return plan(service, remembered, {})
+            return plan(service, remembered, {}, folders)
     refuse_untrusted(template.url, is_named=is_named)
     from twelvefold import render
 
-    moved = Migrations.load(rules).moved(service.answers)
+    moved = migrations.moved(service.answers)
     refuse_other_paths(answers.answers, template.questions_in_paths())
     now = {new: old for old, new in followed(moved, service).items()}
     shared = {path: now.get(path, path) for path in files}
     rendered = render.render(template, service, answers.answers, shared, spared(service, rules))
-    planned = plan(service, rendered, moved)
+    planned = plan(service, rendered, moved, folders)
     planned.notes += answers.notes
     return planned
 

@@ -43,7 +43,7 @@ def test_switched_on_it_is_as_at_the_start_and_off_it_leaves_no_trace(
 
 def test_what_the_team_wrote_stays_when_it_is_switched_on_and_off(template: Path, fresh: Render) -> None:
     service = fresh()
-    edit(service, "pyproject.toml", '  "click",\n', '  "click",\n  "tasklib>=2",  # ours\n')
+    edit(service, "pyproject.toml", '  "pydantic",\n', '  "pydantic",\n  "tasklib>=2",  # ours\n')
     edit(service, ".env.example", "#APP_DOCS=true", "APP_DOCS=false")
     write(service, "src/my_service/store.py", "KEPT = True\n")
     edited = tree(service)
