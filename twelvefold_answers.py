@@ -57,6 +57,11 @@ CAME_OR_WENT = {
 # fmt: on
 STANDARD_LIBRARY = sys.stdlib_module_names | CAME_OR_WENT
 
+# `_chassis` of cookiecutter.json: in vendor/, or else a requirement on this distribution.
+VENDORED = "vendored"
+CHASSIS = "twelvefold-chassis"
+FOLDER = re.compile("(?<=subdirectory=)[^&]+")
+
 JINJA = re.compile(r"<<|<%|<#")
 FORBIDDEN_CATEGORIES = {
     "Cc": "a control character",
@@ -77,11 +82,13 @@ class BadAnswersError(click.ClickException):
 
 
 class Answers(Extension):
-    """Adds to Jinja the filters ``refuse_bad_answers``, ``quoted``, ``markdown``, ``weekly``, and ``template_dir``."""
+    """Adds to Jinja the filters of this module, and ``template_dir``."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["refuse_bad_answers"] = refuse_bad_answers
+        environment.filters["distributions"] = distributions
+        environment.filters["requirements"] = requirements
         environment.filters["quoted"] = quoted
         environment.filters["markdown"] = markdown
         environment.filters["weekly"] = weekly
@@ -94,6 +101,30 @@ def refuse_bad_answers(answers: Mapping[str, object]) -> str:
     if found:
         raise BadAnswersError(found)
     return "yes"
+
+
+def distributions(answers: Mapping[str, object]) -> list[str]:
+    """The folders of vendor/ that a service with these answers has: the chassis, and each part that is on."""
+    return ["chassis", *sorted(f"chassis-{name}" for name in CAPABILITIES if answers.get(name) is True)]
+
+
+def requirements(answers: Mapping[str, object]) -> list[str]:
+    """What a service with these answers requires of those, sorted, as ``_chassis`` of cookiecutter.json says.
+
+    ``vendored`` is what lies in vendor/, by a local version, which no index can have. Else it is the requirement on the
+    chassis: that on a part is the same with its name, and with its folder where it is fetched from one.
+    """
+    where, version = str(answers["_chassis"]), answers["_template_version"]
+    suffixes = [name.removeprefix("chassis") for name in distributions(answers)]
+    if where == VENDORED:
+        return sorted(f"{CHASSIS}{suffix}=={version}+{VENDORED}" for suffix in suffixes)
+    return sorted(FOLDER.sub(rf"\g<0>{suffix}", where.replace(CHASSIS, CHASSIS + suffix, 1)) for suffix in suffixes)
+
+
+def _chassis(where: str) -> str | None:
+    if where == VENDORED or re.match(rf"{CHASSIS} *(\[[\w, -]*\])? *(==|@|>|~|<)", where):
+        return None
+    return f"type {VENDORED}, or a requirement such as {CHASSIS}==1.2.3."
 
 
 def quoted(value: str) -> str:
@@ -142,6 +173,8 @@ def problems(answers: Mapping[str, object]) -> list[str]:
         complaint = _not_one_line(answer) or check(str(answer))
         if complaint:
             found.append(f"{question} = {_shown(answer)}: {complaint}")
+    if "_chassis" in answers and (complaint := _chassis(str(answers["_chassis"]))):
+        found.append(f"_chassis = {_shown(answers['_chassis'])}: {complaint}")
     for question in CAPABILITIES:
         if not isinstance(answers.get(question), bool):
             found.append(f"{question} = {_shown(answers.get(question))}: type true or false.")

@@ -24,6 +24,7 @@ TEMPLATE = Path(json.loads(r'<< template_dir | tojson >>'))  # fmt: skip
 CONTEXT = json.loads(r'<< cookiecutter | tojson >>')  # fmt: skip
 MEMORY = Path(".twelvefold")
 STYLE = Path(".nitpick-style.toml")
+VENDORED = "vendored"
 PLACEHOLDER = re.compile(r"\bservice_package\b")
 CLOSING_MESSAGE = """
 {project_name} is ready in {folder}/
@@ -86,7 +87,7 @@ def is_off(path: Path) -> bool:
     if path.parts[0] != "vendor":
         return False
     off = {f"chassis-{question}" for question, answer in CONTEXT.items() if answer is False}
-    return CONTEXT["_chassis"] != "vendored" or not off.isdisjoint(path.parts)
+    return CONTEXT["_chassis"] != VENDORED or not off.isdisjoint(path.parts)
 
 
 def remove_what_is_not_rendered(files: list[Path], folders: list[Path]) -> None:
