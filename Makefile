@@ -162,6 +162,10 @@ picture: install ## Take the README's picture again (needs chromium)
 newest: install ## Try a service with the newest versions of its dependencies
 	python scripts/newest.py
 
+.PHONY: wheels
+wheels: install ## Build the wheels of the chassis and its parts into dist/, for an index: without a local version
+	@python scripts/wheels.py dist
+
 .PHONY: release
 release: install ## Release: make release VERSION=1.2.3
 	@test -n "$(VERSION)" || { echo "Say which: make release VERSION=1.2.3"; exit 2; }
