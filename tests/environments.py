@@ -52,7 +52,8 @@ def service_python(version: str = "") -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(CACHE / f"{name}.lock"):
         rendered = render(_absent(CACHE / f"{name}.new"), **EVERYTHING)
-        subprocess.run(["uv", "--quiet", "add", "--frozen", *_examples_own()], cwd=rendered, check=True)
+        add = ["uv", "--quiet", "add", "--frozen", *_examples_own()]
+        subprocess.run(add, cwd=rendered, env=without_project(), check=True)
         installed = home / ".venv" / "installed-from"
         projects = [rendered / "pyproject.toml", *sorted(rendered.glob("vendor/*/pyproject.toml"))]
         declared = b"".join(project.read_bytes() for project in projects)

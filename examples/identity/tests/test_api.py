@@ -11,12 +11,14 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from chassis.lifecycle import StartError
 from chassis_auth import make_token
 
 from identity.__main__ import service
+from identity.database import database, users
 
 from .people import PASSWORD, change, hire_now, run_now, settings, user
 
@@ -178,6 +180,18 @@ def test_a_change_to_a_user_ends_the_sessions(client: TestClient) -> None:
     assert log_in(client).json()["detail"] == WRONG
     changed(disabled=False)
     assert log_in(client).status_code == 200
+
+
+def test_what_a_user_lost_is_not_refreshed(client: TestClient) -> None:
+    async def lose() -> None:  # with the session left as it is, as a change that comes at the same moment would
+        async with database.session() as session:
+            await session.execute(update(users).values(scopes="read"))
+
+    pair = log_in(client).json()
+    assert client.portal
+    client.portal.call(lose)
+    again = refresh(client, pair["refresh_token"]).json()
+    assert (again["scope"], me(client, again).json()["scopes"]) == ("read", ["read"])
 
 
 def stored(client: TestClient) -> str:
