@@ -77,11 +77,14 @@ test-deep: install ## Run the tests that look further, for a night
 test-all: test test-slow test-deep ## Run all tests
 
 .PHONY: lint
-lint: install ## Check style, types and declared dependencies
+lint: install ## Check style, types, declared dependencies and who imports whom
 	ruff check --config pyproject.toml
 	ruff format --check --config pyproject.toml
 	mypy
 	deptry src
+	lint-imports --no-logo --cache-dir .cache/import-linter
+	@sources=('$(SERVICE)'/vendor/*/src) && PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" \
+		lint-imports --no-logo --cache-dir .cache/import-linter --config '$(IN_PLACE)/pyproject.toml'
 	@python scripts/style.py
 	nitpick check
 	SKIP=mypy,nitpick,ruff-check,ruff-format prek run --config .pre-commit-config.yaml --all-files

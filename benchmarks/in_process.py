@@ -126,7 +126,7 @@ def main() -> None:
     settings = service.load()
     service.configure_logging(settings)
     app = service.app(settings)
-    protocol = import_module("chassis.protocol").bounded(settings)
+    protocol = import_module("chassis.http.protocol").bounded(settings)
     ours = Driven(app, "/api/v1/greeting", protocol=protocol)
     contenders = {
         "bare": Driven(import_module("bare").app, "/api/v1/greeting", protocol=HttpToolsProtocol),

@@ -22,14 +22,15 @@ from installed import search_path, sources
 TEMPLATE = Path(__file__).resolve().parents[1]
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 CHASSIS_TESTS = TEMPLATE / "tests" / "chassis"
+DECLARED = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 # A fork's own, in a fork.
-ADDRESS = str(json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_url"])
+ADDRESS = str(DECLARED["_template_url"])
 CACHE = TEMPLATE / ".cache" / "services"
 # What is installed for all of them serves those that need less.
-EVERYTHING: dict[str, str | bool] = {"database": True, "tasks": True, "auth": True}
+EVERYTHING: dict[str, str | bool] = {name: True for name, default in DECLARED.items() if isinstance(default, bool)}
 
 # What `make release` sets, and a service tells as its chassis' version.
-VERSION: str = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_version"]
+VERSION: str = DECLARED["_template_version"]
 
 
 def render(output: Path, **answers: str | bool) -> Path:

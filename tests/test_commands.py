@@ -13,9 +13,10 @@ from conftest import commit, git
 from histories import History, answers_of, twelvefold, write
 from twelvefold import transaction
 from twelvefold.cli import main
-from twelvefold.commands import ask, memo_of, report_of
+from twelvefold.commands import ask, memo_of
 from twelvefold.errors import RefusedError
 from twelvefold.plan import Plan
+from twelvefold.report import report_of
 from twelvefold.rollup import LastSteps, Rollup
 from twelvefold.service import File, Repository, Service
 from twelvefold.template import Template

@@ -7,7 +7,7 @@ import pytest
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.plan import Plan, Render, broken, followed, patch, plan, refuse_broken
-from twelvefold.service import Entry, File, Service
+from twelvefold.service import File, ManifestEntry, Service
 from twelvefold.transaction import Change
 
 MEMORY = {f".twelvefold/{name}.json": File(b"{}") for name in ("answers", "manifest", "template")}
@@ -15,7 +15,9 @@ MEMORY = {f".twelvefold/{name}.json": File(b"{}") for name in ("answers", "manif
 
 def service(root: Path, **owners: str) -> Service:
     """A service whose manifest has files of these owners (`__` is a slash), with the text `was`."""
-    entries = {path.replace("__", "/"): Entry(owner, 0o644, File(b"was").sha256) for path, owner in owners.items()}
+    entries = {
+        path.replace("__", "/"): ManifestEntry(owner, 0o644, File(b"was").sha256) for path, owner in owners.items()
+    }
     return Service(root, manifest=entries)
 
 

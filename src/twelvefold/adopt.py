@@ -18,7 +18,7 @@ from twelvefold.git import GitError, git, without_credentials
 from twelvefold.ownership import Migrations, merged_files
 from twelvefold.plan import plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.requirements import refuse_elsewhere
-from twelvefold.rollup import Request, Rollup, refuse_other_paths, uncommitted
+from twelvefold.rollup import Rollup, Wanted, refuse_other_paths, uncommitted
 from twelvefold.service import MEMORY, Repository, Service
 from twelvefold.template import Template
 
@@ -26,29 +26,29 @@ Answers = dict[str, str | bool]
 SCARAPLATE = ".scaraplate.conf"  # where scaraplate keeps the answers by default
 
 
-def begin(request: Request) -> tuple[Template, Answers]:
+def begin(wanted: Wanted) -> tuple[Template, Answers]:
     """Find the template, and what the repository's own files answer of its questions.
 
     Raises RefusedError if it is a service already, or no template was named.
     """
-    root = request.service.resolve()
+    root = wanted.service.resolve()
     if not root.is_dir():
-        raise RefusedError(f"{request.service} is no folder.")
+        raise RefusedError(f"{wanted.service} is no folder.")
     if (root / MEMORY).exists():
-        raise RefusedError(f"{request.service} was made by a template already. To update it: twelvefold rollup")
+        raise RefusedError(f"{wanted.service} was made by a template already. To update it: twelvefold rollup")
     Repository.around(root)
     refuse_elsewhere(root)
-    if request.template is None:
+    if wanted.template is None:
         raise RefusedError("Name the template: twelvefold adopt --template URL")
-    template = templates.find(request.template, request.ref)
+    template = templates.find(wanted.template, wanted.ref)
     questions = template.questions()
     fitting = {question: answer for question, answer in guesses(root).items() if _fits(answer, questions.get(question))}
-    return template, {**fitting, **parsed({**_of_scaraplate(root, questions), **request.answers}, questions)}
+    return template, {**fitting, **parsed({**_of_scaraplate(root, questions), **wanted.answers}, questions)}
 
 
-def prepare(request: Request, template: Template, answers: Answers) -> Rollup:
+def prepare(wanted: Wanted, template: Template, answers: Answers) -> Rollup:
     """Find out what the first rollup would do; writes nothing into the repository."""
-    service = Service(request.service.resolve())
+    service = Service(wanted.service.resolve())
     repository = Repository.around(service.root)
     rules = template.rules()
     from twelvefold import render

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-import click
+from twelvefold.console import warn
 
 
 class Outcome(enum.StrEnum):
@@ -72,6 +72,19 @@ class Decision:
     def as_data(self) -> dict[str, object]:
         """For JSON reports."""
         return {**asdict(self), "outcome": str(self.outcome), "needs_person": self.needs_person}
+
+
+@dataclass(frozen=True, slots=True)
+class MergedFile:
+    """What a merged file becomes, and what was decided about it."""
+
+    content: bytes
+    decisions: Sequence[Decision] = ()
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether the template's changes are in it, so that its last-applied copy may advance."""
+        return not any(decision.outcome is Outcome.UNREADABLE for decision in self.decisions)
 
 
 def shown(value: str | None) -> str:
@@ -147,7 +160,7 @@ def record(decision: Decision) -> None:
     if _collected is not None:
         _collected.append(decision)
     else:
-        click.echo(f"{decision.path}: {decision.sentence}", err=True)
+        warn(f"{decision.path}: {decision.sentence}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from twelvefold.bases import commit_with
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob, git
-from twelvefold.service import MANIFEST, Entry, File, Repository, Service, manifest_of
+from twelvefold.service import MANIFEST, File, ManifestEntry, Repository, Service, manifest_of
 
 # Where the chassis lay before it lay in vendor/. Beside one in vendor/, which is imported depends on names.
 FORMER_CHASSIS = "src/chassis"
@@ -71,20 +71,20 @@ def refuse_second_chassis(root: Path, rendered: Path) -> None:
         )
 
 
-def leftovers(service: Service, rendered: Iterable[str]) -> dict[str, Entry]:
+def leftovers(service: Service, rendered: Iterable[str]) -> dict[str, ManifestEntry]:
     """What was the template's in folders of vendor/ that no manifest names now: plain scaraplate retires nothing.
 
     Each with its entry in the manifest that named it last. A folder that no manifest ever named is the team's.
     """
     named = {_home(path) for path in (*rendered, *service.manifest)}
     there = (f"{VENDOR}/{path.name}" for path in (service.root / VENDOR).glob("*/"))
-    then: dict[str, Entry] = {}
+    then: dict[str, ManifestEntry] = {}
     for home in sorted({*there} - named):
         then |= _named_last(service.root, home)
     return {path: entry for path, entry in then.items() if service.file(path) is not None}
 
 
-def _named_last(root: Path, home: str) -> dict[str, Entry]:
+def _named_last(root: Path, home: str) -> dict[str, ManifestEntry]:
     # What changed how often the folder is named, at last: that took it out.
     looked_for = ("-1", "--format=%H", f"-S{json.dumps(home)[:-1]}/", "--", f":(literal){MANIFEST}")
     commit = git(root, "log", *looked_for)
@@ -98,7 +98,7 @@ def _home(path: str) -> str:
     return "/".join(path.split("/")[:2])
 
 
-def as_rendered(service: Service, path: str, entry: Entry) -> File | None:
+def as_rendered(service: Service, path: str, entry: ManifestEntry) -> File | None:
     """A file as the template had it, None if git does not have that."""
     commit = commit_with(service.root, path, entry.sha256)
     content = blob(service.root, f"{commit}:./{path}") if commit else None

@@ -21,8 +21,8 @@ from twelvefold.service import (
     APPLIED,
     MANIFEST,
     OWN,
-    Entry,
     File,
+    ManifestEntry,
     Repository,
     Service,
     manifest_of,
@@ -91,7 +91,7 @@ def _committed(root: Path, path: str) -> str | None:
     return sha256 if entry and entry.sha256 == sha256 else None
 
 
-def _manifest(file: File | None) -> Mapping[str, Entry]:
+def _manifest(file: File | None) -> Mapping[str, ManifestEntry]:
     return manifest_of(_content(file))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twelvefold.strategies.files import MergedFile
+from twelvefold.decisions import MergedFile
 
 
 @dataclass(slots=True)

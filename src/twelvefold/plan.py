@@ -16,7 +16,17 @@ from twelvefold.decisions import Decision, Outcome
 from twelvefold.emptied import Emptied, as_rendered, leftovers, rehoming
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.hidden import refuse_hidden
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Entry, File, Repository, Service, folders_above
+from twelvefold.service import (
+    ANSWERS,
+    APPLIED,
+    MANIFEST,
+    TEMPLATE,
+    File,
+    ManifestEntry,
+    Repository,
+    Service,
+    folders_above,
+)
 from twelvefold.transaction import Change
 
 READERS: Mapping[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
@@ -153,14 +163,14 @@ class _Planning:
             elif here:
                 self.remove(path, entry, here)
 
-    def remove(self, path: str, entry: Entry, here: File) -> None:
+    def remove(self, path: str, entry: ManifestEntry, here: File) -> None:
         self.after[path] = None
         base = as_rendered(self.service, path, entry)
         edits = patch(path, base, here) if base else patch(path, here, None)
         note = "removed, with your edits (the report has them): the template has this folder no more"
         self.decisions.append(Decision(Outcome.REMOVED, path, note=note, patch=edits))
 
-    def retire(self, path: str, entry: Entry, here: File, new: str | None) -> None:
+    def retire(self, path: str, entry: ManifestEntry, here: File, new: str | None) -> None:
         if new and not entry.is_like(here) and self.render.service.manifest[new].owner != "owned":
             self.decisions.append(Decision(Outcome.MOVED, path, note=f"moved, with your edits, to {new}"))
         if new or entry.is_like(here):

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twelvefold.changelog import below
+from twelvefold.changelog import below, between
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import FailedError, RefusedError
+from twelvefold.rollup import Rollup
 from twelvefold.service import File, is_memory
 from twelvefold.transaction import Change
 
@@ -72,6 +73,24 @@ class Report:
 
     def _asks(self) -> str:
         return f"{_many(len(self.open), 'decision')} to look at." if self.open else ""
+
+
+def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
+    """The report of a rollup."""
+    old = rollup.service.stamp.get("version", "an unknown version") if rollup.service.stamp else ""
+    is_other = not rollup.plan.is_empty and old not in {"", rollup.version}
+    return Report(
+        service=str(rollup.service.answers.get("project_slug") or rollup.service.root.name),
+        template=rollup.template.url,
+        old=old,
+        new=rollup.version,
+        commit=rollup.template.commit,
+        changes=rollup.plan.changes,
+        decisions=rollup.plan.decisions,
+        notes=rollup.plan.notes,
+        was_applied=was_applied,
+        changelog=between(rollup.template.changelog(), old, rollup.version) if is_other else "",
+    )
 
 
 def change_word(change: Change) -> str:

@@ -27,7 +27,7 @@ LONGEST_NAME = 100  # what a file system takes, less what stands around an answe
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Wanted:
     """What the user asks for; what is not given follows from the service's memory."""
 
     service: Path
@@ -48,24 +48,24 @@ class Rollup:
     plan: Plan
 
 
-def prepare(request: Request, repository: Repository | None = None) -> Rollup:
+def prepare(wanted: Wanted, repository: Repository | None = None) -> Rollup:
     """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service.
 
     `repository` is the one around the service, for who has it already.
     """
-    service = Service.open(request.service)
+    service = Service.open(wanted.service)
     repository = repository or Repository.around(service.root)
-    template = find_template(service, request)
+    template = find_template(service, wanted)
     version = str(template.questions().get("_template_version", template.ref))
-    if not request.may_downgrade:
+    if not wanted.may_downgrade:
         refuse_downgrade(service.stamp.get("version"), version, template)
     rules = template.rules()
     questions = template.questions()
-    given = parsed(request.answers, questions)
+    given = parsed(wanted.answers, questions)
     answers = migrated(service.answers, questions, Migrations.load(rules), given)
     if not service.has_own_application:  # else none was seeded, and none would be
         refuse_renamed_package(service.answers, answers.answers, service.manifest)
-    planned = plan_for(service, template, rules, answers, is_named=request.template is not None)
+    planned = plan_for(service, template, rules, answers, is_named=wanted.template is not None)
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)
     refuse_what_git_lacks(planned, repository)
@@ -80,9 +80,9 @@ def uncommitted(template: Template) -> list[str]:
     return [f"{template.url} has changes that are not committed; the update goes without them."]
 
 
-def find_template(service: Service, request: Request) -> Template:
+def find_template(service: Service, wanted: Wanted) -> Template:
     """The template that the request or else the memory names, at the ref, else at its newest release."""
-    return templates.find(template_url(service, request.template), request.ref)
+    return templates.find(template_url(service, wanted.template), wanted.ref)
 
 
 def template_url(service: Service, named: str | None) -> str:

@@ -13,7 +13,7 @@ from twelvefold.bases import damage
 from twelvefold.decisions import Decision, Outcome, shown, shown_apart
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.rollup import render_from_memory
-from twelvefold.service import MEMORY, Entry, File, Repository, Service
+from twelvefold.service import MEMORY, File, ManifestEntry, Repository, Service
 from twelvefold.strategies.files import FileRule
 from twelvefold.template import NoReleaseError, Template
 
@@ -136,7 +136,7 @@ def drift_of(service: Service, newest: Template | None) -> list[Drift]:
     return found + (drift_in_merged(service, rules_of(service, newest.rules())) if newest else [])
 
 
-def difference(entry: Entry, file: File | None) -> str:
+def difference(entry: ManifestEntry, file: File | None) -> str:
     """In what an owned file is not as it was rendered; "" if in nothing."""
     if file is None:
         return "is missing"

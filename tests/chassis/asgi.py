@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.exchange import KEY, Exchange
-from chassis.security import StaticHeaders
+from chassis.http.exchange import KEY, Exchange
+from chassis.http.security import StaticHeaders
 
 
 def scope(path: str = "/", *, method: str = "GET", headers: Iterable[tuple[bytes, bytes]] = (), **more: Any) -> Scope:

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.testclient import TestClient
 
 from chassis import Resource, Service, Settings, parts
-from chassis.layers import USUAL_NAMES
+from chassis.settings.layers import USUAL_NAMES
 from service_process import make_service
 
 
@@ -66,7 +66,7 @@ Serve = Callable[..., TestClient]
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start a service with some endpoints and settings: `serve(router, docs=False)`; gives a client of it."""
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     with contextlib.ExitStack() as stack:
 
         def start(*routers: APIRouter, resources: Mapping[str, Resource] | None = None, **settings: Any) -> TestClient:

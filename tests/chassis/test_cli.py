@@ -192,7 +192,7 @@ def test_routes_lists_probes_and_nested_routers(run: Run) -> None:
 
 
 def test_routes_of_what_is_mounted() -> None:
-    from chassis.routes import listed
+    from chassis.http.routes import listed
 
     inner = FastAPI(openapi_url=None)
     inner.include_router(outer)
@@ -220,7 +220,7 @@ def test_openapi_even_where_the_docs_are_off(run: Run, monkeypatch: pytest.Monke
 
 
 def test_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chassis.cli.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     monkeypatch.setattr("chassis.cli.chassis_version", lambda: "4.5")
     assert run("version") == (0, "under-test 1.2.3 (chassis 4.5)\n", "")
     monkeypatch.setenv("APP_COMMIT", "abc123")

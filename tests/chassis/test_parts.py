@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from chassis import Service, Settings, parts
-from chassis.lifecycle import StartError
+from chassis.failures import StartError
 from chassis.part import Part
 from chassis.settings import load
 from installed import write_distribution
@@ -182,7 +182,7 @@ def test_settings_that_are_read_are_complete(config: Path, package: Path, monkey
 
 
 def test_a_part_lives_with_its_service(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     monkeypatch.setenv("APP_PAINT_COLOUR", "red")
     painter = Painter()
     with TestClient(Service(package="under_test", parts={"painter": painter}).app()) as client:

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from chassis.protocol import BoundedProtocol, HeadLimits
+from chassis.http.protocol import BoundedProtocol, HeadLimits
 
 TURNS = 30
 """How often the loop goes round before all that can be done was done."""

@@ -39,7 +39,7 @@ from prometheus_client.core import GaugeMetricFamily
 from pydantic import BaseModel, Field
 
 from chassis.part import Part
-from chassis.server import stand_by
+from chassis.serving import stand_by
 
 
 class CacheSettings(BaseModel):
@@ -80,7 +80,7 @@ def sweeper(service: Any) -> int:
     """Sweep the cache until SIGTERM."""
     settings = service.load()
     service.configure_logging(settings)
-    return stand_by(service, settings=settings, port=0)
+    return stand_by(service, settings=settings, port=0, variable="APP_CACHE_PORT")
 '''
 OF_THE_TEAM = '"""The cache of this service."""\n\nfrom acme_cache import Cache\n\ncache = Cache()\n'
 

@@ -99,7 +99,7 @@ def test_it_runs_answers_and_stops(answers: dict[str, str], rendered: Render, py
 # What is told apart by a capability is what its modules alone import.
 IMPORTED_BY = {
     "database": {"sqlalchemy", "chassis_database"},
-    "tasks": {"taskiq", "chassis_tasks"},
+    "tasks": {"chassis_tasks"},
     "auth": {"jwt", "chassis_auth"},
 }
 

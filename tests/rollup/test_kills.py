@@ -512,7 +512,7 @@ def changed(path: str) -> str:
         ".env.example": ("8000", "8080"),
         ".gitignore": ("*.pyc", "*.py[co]"),
         "ci.yml": ("make lint", "make lint types"),
-        "config/legacy.ini": ("level = info", "level = debug"),
+        "config/legacy.json": ('"level": "info"', '"level": "debug"'),
         "notes.txt": ("three", "3"),
         "pyproject.toml": ("click==8", "click==9"),
     }[path]

@@ -83,7 +83,7 @@ def test_the_team_s_edits_stay_and_the_chassis_is_healed(template: Path, fresh: 
     (service / "tests/test_forecast.py").write_text("", encoding="utf-8")
     (service / "project.mk").write_text("ours:\n\techo ours\n", encoding="utf-8")
     team_s = tree(service)
-    (service / "vendor/chassis/src/chassis/health.py").write_text("# patched in a hurry\n", encoding="utf-8")
+    (service / "vendor/chassis/src/chassis/process/health.py").write_text("# patched in a hurry\n", encoding="utf-8")
     (service / "deploy/smoke.py").unlink()
     (service / "Makefile").chmod(0o600)
     edit(service / "Dockerfile", "STOPSIGNAL SIGTERM", "STOPSIGNAL SIGKILL")

@@ -13,7 +13,7 @@ def test_uvx_runs_scaraplate_from_a_git_address(template: Path, fresh: Render, t
     git(template, "tag", "--force", "0.0.1-test")
     service = fresh()
     commit(service, "Rendered")
-    (service / "vendor/chassis/src/chassis/health.py").unlink()
+    (service / "vendor/chassis/src/chassis/process/health.py").unlink()
     source = f"git+file://{template}@0.0.1-test"
     environment = {**os.environ, "UV_TOOL_DIR": str(tmp_path / "tools")}
     scaraplate = ("uvx", "--from", source, "scaraplate")

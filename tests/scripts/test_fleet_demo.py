@@ -40,7 +40,7 @@ def test_it_rolls_up_the_fleet_and_keeps_what_the_teams_wrote(tmp_path: Path) ->
         "1/1 accounts: proposed.",
         "1/1 accounts: in step.",
         "8 services: 1 failed, 2 in step, 2 need a person, 3 proposed.",
-        "- `vendor/chassis/src/chassis/health.py`: put back as the template has it\n",
+        "- `vendor/chassis/src/chassis/process/health.py`: put back as the template has it\n",
         '-    DRAINING = "going"  # what our balancer calls it\n',
     ):
         assert shown in said, done.stdout

@@ -68,7 +68,7 @@ def test_what_is_imported_while_it_works_was_declared(installed: Path) -> None:
     script = """
 import json, sys, sysconfig
 service.api(settings).openapi()
-import chassis.server, chassis.workers, chassis.explain, chassis.setting_files
+import chassis.serving, chassis.process.workers, chassis.settings.explain, chassis.settings.files
 places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib")] + [sys.prefix, "src/"]
 files = [getattr(m, "__file__", None) for m in list(sys.modules.values())]
 print(json.dumps([f for f in files if f and not any(place in f for place in places)]))

@@ -64,12 +64,12 @@ def test_both_write_the_same_lines(sides: dict[str, Running]) -> None:
 
 def test_both_run_the_same_files(rendered: Render, python: Path) -> None:
     """No module is imported on one side only: there is no second code path."""
-    script = "import chassis.server, json, sys; print(json.dumps(sorted(sys.modules)))"
+    script = "import chassis.serving, json, sys; print(json.dumps(sorted(sys.modules)))"
     imported = [
         json.loads(command(rendered(), python, "shell", typed=script, APP_ENVIRONMENT=side).stdout) for side in SIDES
     ]
     assert imported[0] == imported[1]
-    assert "chassis.server" in imported[0]
+    assert "chassis.serving" in imported[0]
 
 
 def test_only_one_setting_differs(rendered: Render, python: Path) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from chassis.lifecycle import StartError
+from chassis.failures import StartError
 from chassis_auth import make_token
 
 from identity.__main__ import service

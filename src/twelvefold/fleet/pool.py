@@ -17,7 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from twelvefold.fleet import jobs
 from twelvefold.fleet.jobs import Job
-from twelvefold.fleet.results import Outcome, Result, Results
+from twelvefold.fleet.results import Result, Results, TurnOutcome
 from twelvefold.git import without_credentials
 
 GRACE = 30.0
@@ -99,8 +99,8 @@ def _result(future: Future[Result], job: Job) -> Result:
 
 def _lost(job: Job, sentence: str) -> Result:
     results = Results(job.results)
-    known = results.get(job.key) or Result(job.name, without_credentials(job.url), Outcome.FAILED)
-    return results.put(job.key, replace(known, outcome=Outcome.FAILED, sentence=sentence, head="", run=job.run))
+    known = results.get(job.key) or Result(job.name, without_credentials(job.url), TurnOutcome.FAILED)
+    return results.put(job.key, replace(known, outcome=TurnOutcome.FAILED, sentence=sentence, head="", run=job.run))
 
 
 _kept = contextlib.ExitStack()

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from asgi import scope
 from auth.forging import good, rsa_key, settings
 from chassis import Service
-from chassis.rate_limit import Key, client_address
+from chassis.http.rate_limit import Key, client_address
 from chassis_auth import Auth, Caller, CurrentCaller, caller, caller_or_address, make_token, requires
 from chassis_auth.errors import refusals
 
@@ -63,7 +63,7 @@ Serve = Callable[..., TestClient]
 
 @pytest.fixture
 def serve_auth(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     with ExitStack() as stack:
 
         def start(rate_limit_key: Key = client_address, **values: Any) -> TestClient:
@@ -231,7 +231,7 @@ def test_openapi_tells_of_tokens_scopes_and_refusals(serve_auth: Serve) -> None:
 
 
 def test_openapi_of_a_service_that_asks_nobody_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     document = Service(package="under_test", parts={"auth": Auth()}).api(settings()).openapi()
     assert "securitySchemes" not in document["components"]
     assert "UnauthorizedError" not in json.dumps(document)
@@ -273,7 +273,7 @@ def test_a_token_of_a_test_lasts_as_long_as_it_should() -> None:
 
 
 def test_a_test_can_say_who_is_calling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     service = Service(package="under_test", routers=[router, guarded], parts={"auth": Auth()})
     asked = [("GET", "/me"), ("POST", "/orders"), ("DELETE", "/orders"), ("GET", "/long"), ("GET", "/guarded/me")]
     with TestClient(service.app(settings())) as client:

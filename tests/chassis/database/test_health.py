@@ -13,7 +13,7 @@ from chassis_database import Database
 def service(config: Path, url: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> Service:
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("APP_READY_CACHE_SECONDS", "0")
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     return Service(package="under_test", parts={"database": database})
 
 

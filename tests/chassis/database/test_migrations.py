@@ -77,7 +77,7 @@ class Tokens(Part):
 @pytest.fixture(autouse=True)
 def environment(config: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from starlette.testclient import TestClient
 
-from chassis import Service, Settings, tracing
+from chassis import Service, Settings
+from chassis.telemetry import tracing
 from chassis_database import Database, Session
 from chassis_database.observed import operation_of
 from chassis_database.settings import DatabaseSettings
@@ -81,7 +82,7 @@ Serve = Callable[[], TestClient]
 @pytest.fixture
 def client(database: Database, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Makes the service, once whatever it depends on has been set."""
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
 
     def start() -> TestClient:
         service = Service(package="under_test", routers=[router], parts={"database": database})

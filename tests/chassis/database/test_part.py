@@ -60,7 +60,7 @@ def test_a_command_of_the_teams_opens_the_database(
             async with database.session() as session:
                 click.echo(f"{await session.scalar(select(func.count()).select_from(Item))} items")
 
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/data/test.db")
     service = Service(package="under_test", parts={"database": database}, commands=[store])
     assert main(service, ["db", "upgrade"]) == 0

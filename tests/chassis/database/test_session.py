@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
 from chassis import Service, Settings, http_client
-from chassis.lifecycle import StartError
+from chassis.failures import StartError
 from chassis_database import Database, Session, UnavailableError
 from chassis_database.session import request_session
 from chassis_database.settings import DatabaseSettings
@@ -84,7 +84,7 @@ def settings(url: str, database: Database) -> ServiceSettings:
 
 @pytest.fixture
 def client(database: Database, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    monkeypatch.setattr("chassis.service.service_version", lambda *_, **__: "1.2.3")
+    monkeypatch.setattr("chassis.application.service_version", lambda *_, **__: "1.2.3")
     service = Service(package="under_test", routers=[router], parts={"database": database})
     with TestClient(service.app(settings), raise_server_exceptions=False) as client:
         yield client

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from chassis import Settings
-from chassis.explain import shown
-from chassis.layers import SettingsError
-from chassis.setting_types import secret_values
 from chassis.settings import load, read
+from chassis.settings.explain import shown
+from chassis.settings.places import SettingsError
+from chassis.settings.types import secret_values
 from chassis_database.settings import DatabaseSettings
 
 

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind
 
-from chassis import context, tracing
+from chassis.telemetry import context, tracing
 from chassis_tasks import Tasks
 from tasks.bench import at_work
 

@@ -10,8 +10,8 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.types import Scope
 
-from chassis.exchange import KEY as EXCHANGE
-from chassis.rate_limit import client_address
+from chassis.http.exchange import KEY as EXCHANGE
+from chassis.http.rate_limit import client_address
 
 from . import errors
 from .caller import Caller

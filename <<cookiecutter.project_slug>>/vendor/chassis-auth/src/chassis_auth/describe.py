@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chassis.errors import MEDIA_TYPE, ProblemError
-from chassis.openapi import SCHEMAS, schema
+from chassis.http.errors import MEDIA_TYPE, ProblemError
+from chassis.http.openapi import SCHEMAS, schema
 
 from .bearer import SCHEME
 from .errors import InsufficientScopeError, UnauthorizedError

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import Counter
 
-from chassis.errors import ProblemError
+from chassis.http.errors import ProblemError
 
 refusals = Counter("auth_refusals", "Requests that were turned away for their token, by reason.", ["reason"])
 

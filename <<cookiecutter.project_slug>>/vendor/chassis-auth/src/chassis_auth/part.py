@@ -7,9 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from chassis.checks import Check
-from chassis.lifecycle import Resource
-from chassis.part import Part
+from chassis.part import Check, Part, Resource
 from chassis.settings import Settings
 
 from .settings import AuthSettings, has_key

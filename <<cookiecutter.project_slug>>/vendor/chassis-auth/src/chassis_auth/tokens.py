@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jwt
 
-from chassis.lifecycle import StartError
+from chassis.failures import StartError
 from chassis.settings import Settings
 
 from . import keys, pem

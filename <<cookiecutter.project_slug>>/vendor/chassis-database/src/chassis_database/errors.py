@@ -7,7 +7,7 @@ import sqlite3
 
 from sqlalchemy import exc
 
-from chassis.errors import ProblemError
+from chassis.http.errors import ProblemError
 
 log = logging.getLogger(__name__)
 

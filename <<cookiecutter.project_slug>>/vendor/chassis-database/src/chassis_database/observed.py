@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chassis import tracing
+from chassis.telemetry import tracing
 
 from .address import Address, address
 from .engine import interrupt_soon

@@ -13,9 +13,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from chassis.checks import Check
-from chassis.lifecycle import Resource
-from chassis.part import Part, Schema
+from chassis.part import Check, Part, Resource, Schema
 
 from .engine import close, lock_before_writing, serving_engine
 from .health import SchemaCheck, answers

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from chassis import tracing
+from chassis.telemetry import tracing
 
 from .definition import Task
 from .errors import cannot_raise, words_of

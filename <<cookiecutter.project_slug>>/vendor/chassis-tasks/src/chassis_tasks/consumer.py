@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from chassis import lifecycle
+from chassis.process import lifecycle
 
 from .memory_queue import MemoryQueue
 from .opened import Opened

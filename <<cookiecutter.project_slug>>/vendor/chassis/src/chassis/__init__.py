@@ -4,12 +4,13 @@ The template owns this package and every service has the same bytes: a change ma
 rollup. `__all__` is all that a team's code may rely on.
 """
 
-from .checks import Check
-from .client import HttpClient, http_client
-from .errors import ProblemError
-from .lifecycle import Background, Resource
-from .openapi import problems
-from .rate_limit import client_address
+from . import heap  # noqa: F401 - before all that it makes cheaper
+from .http.client import HttpClient, http_client
+from .http.errors import ProblemError
+from .http.openapi import problems
+from .http.rate_limit import client_address
+from .part import Check, Resource
+from .process.lifecycle import Background
 from .service import Service
 from .settings import Settings
 

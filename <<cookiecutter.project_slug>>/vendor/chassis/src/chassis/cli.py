@@ -7,13 +7,15 @@ configured wrongly, 130 interrupted.
 from __future__ import annotations
 
 import json
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from .lifecycle import StartError
-from .logs import LogConfigError
+from .failures import StartError
 from .own_commands import with_settings
 from .settings import SettingsError, load, read
 from .source import second_chassis
@@ -22,11 +24,10 @@ from .versions import chassis_version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .service import Service
-    from .settings import Settings
+    from .application import Application
 
 
-def main(service: Service, arguments: Sequence[str] | None = None) -> int:
+def main(service: Application, arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (by default this process's) name; return the exit code."""
     try:
         _refuse_second_chassis(service.package)
@@ -34,7 +35,7 @@ def main(service: Service, arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         click.echo("\n  ".join(["Error: The settings are wrong.", *error.problems]), err=True)
         return 2
-    except (StartError, LogConfigError) as error:
+    except StartError as error:
         click.echo(f"Error: {error}", err=True)
         return 2
     except click.ClickException as error:
@@ -63,7 +64,7 @@ def _tell(error: click.ClickException) -> None:
         error.show()
 
 
-def command_line(service: Service) -> click.Group:
+def command_line(service: Application) -> click.Group:
     """The commands of `service`: the chassis' and its own. Raises ValueError if one of its own hides the chassis'."""
     group = click.Group(
         help="Run the service, or one of its one-off commands. Settings come from config/ and the environment.",
@@ -83,9 +84,9 @@ def command_line(service: Service) -> click.Group:
 
 @click.command("serve")
 @click.pass_obj
-def serve_command(service: Service) -> int:
+def serve_command(service: Application) -> int:
     """Serve HTTP until SIGTERM or Ctrl-C."""
-    from .server import serve
+    from .serving import serve
 
     settings = load(service.settings)
     service.configure_logging(settings)
@@ -100,11 +101,12 @@ def config_commands() -> None:
 @config_commands.command("show")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.pass_obj
-def config_show(service: Service, as_json: bool) -> None:
+def config_show(service: Application, as_json: bool) -> None:
     """Print every setting with the layer that set it. Secrets are masked."""
-    from .explain import shown
+    from .settings.explain import shown
 
-    rows = shown(*_settings_and_layers(service))
+    found = read(service.settings)
+    rows = shown(found.settings, found.given)
     if as_json:
         _print_json({".".join(row.path): {"value": row.value, "layer": row.layer, "name": row.name} for row in rows})
         return
@@ -116,7 +118,7 @@ def config_show(service: Service, as_json: bool) -> None:
 
 @config_commands.command("check")
 @click.pass_obj
-def config_check(service: Service) -> None:
+def config_check(service: Application) -> None:
     """Say whether the service could start with its settings.
 
     Exits with 0 if it could; with 2, and with everything that is wrong, if it could not.
@@ -127,9 +129,9 @@ def config_check(service: Service) -> None:
 
 @config_commands.command("example")
 @click.pass_obj
-def config_example(service: Service) -> None:
+def config_example(service: Application) -> None:
     """Print every setting as a line for .env."""
-    from .explain import example_lines
+    from .settings.explain import example_lines
 
     for line in example_lines(service.settings):
         click.echo(line)
@@ -137,24 +139,25 @@ def config_example(service: Service) -> None:
 
 @click.command("routes")
 @click.pass_obj
-def routes_command(service: Service) -> None:
+def routes_command(service: Application) -> None:
     """List what is served: method, path, name."""
-    from .routes import served
+    from .http.routes import listed
 
-    _print_table((route.method, route.path, route.name) for route in served(service, load(service.settings)))
+    settings = load(service.settings)
+    _print_table(listed([*service.routes(settings), *service.api(settings).routes]))
 
 
 @click.command("openapi")
 @click.option("--output", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="A file to write.")
 @click.pass_obj
-def openapi_command(service: Service, output: TextIO) -> None:
+def openapi_command(service: Application, output: TextIO) -> None:
     """Print the OpenAPI document as JSON."""
     _print_json(service.api(load(service.settings)).openapi(), output)
 
 
 @click.command("version")
 @click.pass_obj
-def version_command(service: Service) -> None:
+def version_command(service: Application) -> None:
     """Print which service this is, and which chassis is in it."""
     settings = load(service.settings)
     commit = f"commit {settings.commit}, " if settings.commit else ""
@@ -163,21 +166,27 @@ def version_command(service: Service) -> None:
 
 @click.command("shell")
 @click.pass_obj
-def shell_command(service: Service) -> None:
+def shell_command(service: Application) -> None:
     """Open a Python prompt inside the service.
 
     It knows `settings`, `service` and `app`. What comes through a pipe is run instead.
     """
-    from .shell import run
-
     settings = load(service.settings)
     service.configure_logging(settings)
-    run({"settings": settings, "service": service, "app": service.app(settings)})
+    _prompt({"settings": settings, "service": service, "app": service.app(settings)})
 
 
-def _settings_and_layers(service: Service) -> tuple[Settings, Sequence[Any]]:
-    found = read(service.settings)
-    return found.settings, found.given
+def _prompt(names: dict[str, Any]) -> None:
+    """Open a prompt that knows `names`, IPython's where it is installed; run stdin if that is no terminal."""
+    if not sys.stdin.isatty():
+        exec(compile(sys.stdin.read(), "<stdin>", "exec"), {"__name__": "__main__", **names})  # noqa: S102 - as python does
+    elif find_spec("IPython"):
+        import_module("IPython").start_ipython(argv=[], user_ns=names)
+    else:
+        import code
+
+        import_module("readline" if find_spec("readline") else "code")  # history and editing
+        code.interact(banner=f"Python {sys.version.split()[0]}; here are: {', '.join(names)}", local=names, exitmsg="")
 
 
 def _print_json(value: object, output: TextIO | None = None) -> None:

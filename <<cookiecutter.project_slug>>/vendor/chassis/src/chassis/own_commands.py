@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from .service import Service
+    from .application import Application
 
 
-def with_settings(command: click.Command, service: Service) -> click.Command:
+def with_settings(command: click.Command, service: Application) -> click.Command:
     """A copy of `command` that reads the settings and sets logging up before it runs; so do the commands of a group.
 
     The settings are `click.get_current_context().obj`, which `@click.pass_obj` hands over. The function may be
@@ -39,7 +39,7 @@ def with_settings(command: click.Command, service: Service) -> click.Command:
     return prepared
 
 
-def _prepared(callback: Callable[..., Any], service: Service) -> Callable[..., None]:
+def _prepared(callback: Callable[..., Any], service: Application) -> Callable[..., None]:
     @functools.wraps(callback)
     def run(*arguments: Any, **options: Any) -> None:
         context = click.get_current_context()

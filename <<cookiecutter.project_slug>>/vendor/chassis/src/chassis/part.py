@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -12,13 +12,20 @@ from fastapi import APIRouter
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
-from .checks import Check
-from .lifecycle import Resource
-
 if TYPE_CHECKING:
     import click
 
-    from .settings import Settings
+Resource = Callable[..., AbstractAsyncContextManager[object]]
+"""Opens something for as long as the service runs, given its settings: a pool, a client.
+
+One that has a parameter `registry` is also given the CollectorRegistry for metrics of its own.
+"""
+
+Check = Callable[[Any], Awaitable[object]]
+"""Returns if a backing service can be used, raises if it cannot.
+
+Is given what `request.state` holds: the settings, and the service's resources by name.
+"""
 
 
 class Schema(NamedTuple):
@@ -36,7 +43,8 @@ class Part:
     """A part of a service: the database, the tasks, the authentication, or an organisation's own.
 
     Its distribution names the class in an entry point of the group `twelvefold.parts`. A part is made once, in the
-    team's package, before there are settings. What needs settings is a resource.
+    team's package, before there are settings. What needs settings is a resource. Those that a method is given are the
+    service's `chassis.Settings`, with what this part adds to them.
 
     :cvar settings: the settings that it adds to the service's.
     :cvar after: the names of the parts that open before it, and close after it, where they are there.
@@ -67,7 +75,7 @@ class Part:
         """
         return None
 
-    def routers(self, settings: Settings) -> Sequence[APIRouter]:
+    def routers(self, settings: Any) -> Sequence[APIRouter]:
         """Its endpoints, as `settings` have them."""
         return ()
 
@@ -75,7 +83,7 @@ class Part:
         """Its commands; like the chassis' own they find the service by `@click.pass_obj`."""
         return ()
 
-    def describe(self, document: dict[str, Any], settings: Settings) -> None:
+    def describe(self, document: dict[str, Any], settings: Any) -> None:
         """Add to the OpenAPI `document`, which is complete otherwise."""
 
     def at_work(self, state: Mapping[str, Any]) -> AbstractAsyncContextManager[None]:

@@ -11,14 +11,12 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from importlib.metadata import EntryPoint, distributions
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model
 
-from .lifecycle import StartError
-
-if TYPE_CHECKING:
-    from .part import Part
+from .failures import StartError
+from .part import Part
 
 GROUP = "twelvefold.parts"
 OURS = "twelvefold-chassis-"  # what our distributions are called, before the capability
@@ -68,8 +66,6 @@ def _all_entries() -> Iterator[EntryPoint]:
 
 
 def _kind(entry: EntryPoint) -> type[Part]:
-    from .part import Part
-
     kind = entry.load()
     if not (isinstance(kind, type) and issubclass(kind, Part)):
         raise StartError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +30,8 @@ def chassis_version() -> str:
 
 
 def _version_in(home: Path) -> str:
+    import tomllib  # which an installed service needs for nothing
+
     try:
         return str(tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
     except (OSError, ValueError, KeyError):  # no reason not to start

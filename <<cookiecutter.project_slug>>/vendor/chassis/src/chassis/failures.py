@@ -1,0 +1,11 @@
+"""Why a service does not start, or did not end well."""
+
+from __future__ import annotations
+
+
+class StartError(Exception):
+    """The service cannot start, for a reason that one sentence tells."""
+
+
+class CloseError(Exception):
+    """Something did not close as it should have. It was logged, and the rest was closed."""
