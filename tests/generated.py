@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from conftest import git
 from histories import MERGED, SLUG, History, twelvefold
-from twelvefold import template as templates
-from twelvefold.render import Checkout, quick
+from twelvefold.engine.rendering.imports import imports_apart
 
 OWNED: Mapping[str, tuple[str | None, ...]] = {
     "Makefile": ("run:\n\techo run\n", "run:\n\techo walk\n"),
@@ -349,12 +348,11 @@ class World:
         """Roll a service up with plain scaraplate, its own command."""
         from scaraplate.__main__ import main
 
-        found = templates.find(str(self.history.repository), _name(number))
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "template"
-            folder.mkdir()
-            found.checkout(folder)
-            with quick(Checkout(found, folder)):
+            options = ("--quiet", "--branch", _name(number), "--config", "advice.detachedHead=false")
+            git(Path(name), "clone", *options, str(self.history.repository), str(folder))
+            with imports_apart(folder):
                 arguments = ["rollup", str(folder), str(service), "--no-input"]
                 done = CliRunner().invoke(main, arguments, catch_exceptions=False)
         assert done.exit_code == 0, done.output
@@ -390,7 +388,7 @@ def _rendered(history: History, folder: Path, answers: Answers) -> Path:
     from cookiecutter.main import cookiecutter
 
     options = {"no_input": True, "extra_context": dict(answers), "output_dir": str(folder), "default_config": True}
-    with quick(Checkout(templates.find(str(history.repository), "HEAD"), history.repository)):
+    with imports_apart(history.repository):
         return Path(cookiecutter(str(history.repository), **options))
 
 

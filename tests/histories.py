@@ -17,7 +17,7 @@ from environments import TEMPLATE
 from rendered import render_here
 from trees import tree
 from twelvefold.cli import main
-from twelvefold.render import imports_apart
+from twelvefold.engine.rendering.imports import imports_apart
 
 SLUG = "pay-api"
 EXTENSION = """

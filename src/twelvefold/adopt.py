@@ -51,14 +51,14 @@ def prepare(wanted: Wanted, template: Template, answers: Answers) -> Rollup:
     service = Service(wanted.service.resolve())
     repository = Repository.around(service.root)
     rules = template.rules()
-    from twelvefold import render
+    from twelvefold.engine.render import render
 
     refuse_other_paths(answers, template.questions_in_paths())
     shown = found_in(service.root)
     if shown:
         refuse_undeclared(rules)
     spared = Application.load(rules) if shown else None
-    rendered = render.render(template, service, answers, {path: path for path in merged_files(rules)}, spared)
+    rendered = render(template, service, answers, {path: path for path in merged_files(rules)}, spared)
     planned = plan(service, rendered, {}, Migrations.load(rules).emptied(rendered.service.answers))
     planned.notes += left_out(shown, rendered.left_out)
     if (service.root / SCARAPLATE).exists():

@@ -55,6 +55,11 @@ def migrated(
     return Migrated({**result, **given}, notes)
 
 
+def named_after(folder: str) -> dict[str, str | bool]:
+    """The names that follow from the folder's: what a service without answers is called."""
+    return {"project_slug": folder, "project_name": folder.replace("-", " ").title()}
+
+
 def packages_of(rendered: Iterable[str]) -> set[str]:
     """The packages beside the chassis in the paths that were rendered."""
     return {path.split("/")[1] for path in rendered if re.match("src/[^/]+/", path)} - {"chassis"}

@@ -75,7 +75,10 @@ def filled(patterns: Iterable[str], answers: Answers) -> list[str]:
 
     jinja = SandboxedEnvironment()  # as scaraplate renders the patterns
     try:
-        return [jinja.from_string(pattern).render(cookiecutter=answers) for pattern in patterns]
+        return [
+            jinja.from_string(pattern).render(cookiecutter=answers) if "{" in pattern else pattern
+            for pattern in patterns
+        ]
     except Exception as error:  # an expression raises what it likes
         raise RefusedError(f"scaraplate.yaml: a path cannot be rendered: {error}.") from error
 

@@ -117,13 +117,13 @@ def plan_for(
         if remembered:
             return plan(service, remembered, {}, folders)
     refuse_untrusted(template.url, is_named=is_named)
-    from twelvefold import render
+    from twelvefold.engine.render import render
 
     moved = migrations.moved(service.answers)
     refuse_other_paths(answers.answers, template.questions_in_paths())
     now = {new: old for old, new in followed(moved, service).items()}
     shared = {path: now.get(path, path) for path in files}
-    rendered = render.render(template, service, answers.answers, shared, spared(service, rules))
+    rendered = render(template, service, answers.answers, shared, spared(service, rules))
     planned = plan(service, rendered, moved, folders)
     planned.notes += answers.notes
     return planned

@@ -29,7 +29,7 @@ from read_only import read_only
 from trees import tree
 from twelvefold import transaction
 from twelvefold.commands import INTERRUPTED
-from twelvefold.render import imports_apart
+from twelvefold.engine.rendering.imports import imports_apart
 from twelvefold.service import File, Service
 
 TWELVEFOLD: tuple[str | Path, ...] = (sys.executable, "-c", "from twelvefold.cli import main; main()")

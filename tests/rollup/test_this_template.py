@@ -14,7 +14,7 @@ from answers import capability_sets, label, questions
 from conftest import Render, commit, git
 from histories import answers_of, edit, twelvefold, write
 from trees import tree
-from twelvefold.render import imports_apart
+from twelvefold.engine.rendering.imports import imports_apart
 
 # The first has every capability off and the last every one on; those between are for the slow lane.
 EVERY = [

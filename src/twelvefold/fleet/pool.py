@@ -38,7 +38,7 @@ def workers(count: int) -> Iterator[Pool]:
     Leaving the context ends them, at once if that is because something was raised.
     """
     if count == 1:
-        from twelvefold.render import keeping_checkouts
+        from twelvefold.engine.rendering.checkouts import keeping_checkouts
 
         with keeping_checkouts():
             yield Here()
@@ -111,7 +111,7 @@ def _begin() -> None:
 
     Ctrl-C ends the git command that it waits for, too. It ends with that, so that nothing is written down as failed.
     """
-    from twelvefold.render import keeping_checkouts
+    from twelvefold.engine.rendering.checkouts import keeping_checkouts
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)

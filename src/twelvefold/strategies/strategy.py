@@ -42,7 +42,7 @@ class Configured(Strategy):
     def merged(self, base: bytes | None, service: bytes | None) -> MergedFile:
         """Merge the file, once a run."""
         rule = FileRule.load(self.config)
-        rule = rule.without(latch.left_out.get(rule.path, ()))
+        rule = rule.without(latch.current().left_out.get(rule.path, ()))
         done = latch.current().merged
         if rule.path not in done:
             rule.refuse_unknown_format()
