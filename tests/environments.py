@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from cookiecutter.main import cookiecutter
@@ -52,6 +53,8 @@ def service_python(version: str = "") -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(CACHE / f"{name}.lock"):
         rendered = render(_absent(CACHE / f"{name}.new"), **EVERYTHING)
+        add = ["uv", "--quiet", "add", "--frozen", *_examples_own()]
+        subprocess.run(add, cwd=rendered, env=without_project(), check=True)
         installed = home / ".venv" / "installed-from"
         projects = [rendered / "pyproject.toml", *sorted(rendered.glob("vendor/*/pyproject.toml"))]
         declared = b"".join(project.read_bytes() for project in projects)
@@ -67,6 +70,12 @@ def service_python(version: str = "") -> Path:
             installed.write_bytes(declared)
         _absent(CACHE / f"{name}.new")
     return home / ".venv/bin/python"
+
+
+def _examples_own() -> list[str]:
+    """What the examples' teams depend on besides: their tests run in this environment, too."""
+    projects = [tomllib.loads(path.read_text(encoding="utf-8")) for path in TEMPLATE.glob("examples/*/pyproject.toml")]
+    return sorted({dependency for project in projects for dependency in project["project"]["dependencies"]})
 
 
 def _link_vendor(home: Path) -> None:
