@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote
@@ -26,6 +27,18 @@ WAIT_SECONDS = 0.5
 AT_ONCE = 100
 BEATS = 3  # a lease
 NOT_BEFORE, ATTEMPT, REASON = "Chassis-Not-Before", "Chassis-Attempt", "Chassis-Reason"
+
+
+@dataclass
+class _Batch:
+    """What the server was asked for."""
+
+    inbox: str
+    left: int = 0
+    """How many messages are to come."""
+    status: str = ""
+    """Why no more come: 408 if the time is over, 404 if there are none; "" while they come."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class NatsQueue(FetchingQueue[Any]):
@@ -119,43 +132,42 @@ class NatsQueue(FetchingQueue[Any]):
     async def _fetch(self, ahead: Ahead[Any]) -> None:
         await self._stream()
         client = await self._connection.client()
-        inbox, over = client.new_inbox(), asyncio.Event()
-        left = 0
-        status = ""
-
-        async def take(message: Any) -> None:
-            nonlocal left, status
-            left -= 1
-            if status := (message.headers or {}).get("Status", ""):
-                left = 0  # the time is over, or there is nobody to ask
-            elif (early := _early(message)) > 0:
-                await message.nak(delay=early)
-            else:
-                self._hold(message, ahead)
-            if left <= 0:
-                over.set()
-
+        batch = _Batch(client.new_inbox())
         # Not by nats-py's fetch: that waits for the rest of a batch when it could hand the first over.
         with told_plainly():
-            subscription = await client.subscribe(inbox, cb=take)
+            subscription = await client.subscribe(batch.inbox, cb=partial(self._take, ahead, batch))
             try:
                 while not ahead.is_closing:
-                    left = min(await self._spare(), AT_ONCE)
-                    if not left:
-                        continue
-                    over.clear()
-                    await client.publish(self._next, _asked(left), reply=inbox)
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(WAIT_SECONDS * 2):
-                            await over.wait()
-                    await self._connection.client()  # raises if it is gone
-                    if status not in {"", "404", "408"}:  # somebody has emptied the server, or it is starting
-                        await asyncio.sleep(WAIT_SECONDS)
-                        self._is_made = False
-                        await self._stream()
+                    if spare := await self._spare():
+                        await self._ask(client, batch, min(spare, AT_ONCE))
             finally:
                 # Or it would come back with the connection, and take what nobody hands out.
                 await subscription.unsubscribe()
+
+    async def _take(self, ahead: Ahead[Any], batch: _Batch, message: Any) -> None:
+        batch.left -= 1
+        batch.status = (message.headers or {}).get("Status", "")
+        if batch.status:
+            batch.left = 0
+        elif (early := _early(message)) > 0:
+            await message.nak(delay=early)
+        else:
+            self._hold(message, ahead)
+        if batch.left <= 0:
+            batch.over.set()
+
+    async def _ask(self, client: Any, batch: _Batch, count: int) -> None:
+        batch.left = count
+        batch.over.clear()
+        await client.publish(self._next, _asked(count), reply=batch.inbox)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_SECONDS * 2):
+                await batch.over.wait()
+        await self._connection.client()  # raises if it is gone
+        if batch.status not in {"", "404", "408"}:  # somebody has emptied the server, or it is starting
+            await asyncio.sleep(WAIT_SECONDS)
+            self._is_made = False
+            await self._stream()
 
     def _name(self, fetched: Any) -> str:
         return str(fetched.reply)
