@@ -14,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
 from forks import checkout_of
 from trees import tree
@@ -148,6 +149,18 @@ def test_a_link_to_nowhere_is_an_error(tmp_path: Path) -> None:
     (project(tmp_path) / "seeds/link.py").symlink_to("nowhere")
     with pytest.raises(FileNotFoundError):
         apply(tmp_path, rules(), ANSWERED, NOTHING)
+
+
+def test_a_pattern_that_names_what_nobody_asks_is_an_error(tmp_path: Path) -> None:
+    """scaraplate says so, too; without an error no path would have that rule."""
+    unknown = rules(**{"src/{{ cookiecutter.module }}/*": OVERWRITE})
+    with pytest.raises(UndefinedError, match="module"):
+        apply(project(tmp_path / "ours"), unknown, ANSWERED, NOTHING)
+    (tmp_path / "template").mkdir()
+    (tmp_path / "template/scaraplate.yaml").write_text(yaml.safe_dump(unknown))
+    target = tmp_path / "target"
+    with pytest.raises(UndefinedError, match="module"):
+        apply_classes(checkout_of(tmp_path / "template"), tmp_path / "ours", ANSWERED, NOTHING, target)
 
 
 def test_a_file_that_is_as_rendered_is_not_written_again(tmp_path: Path) -> None:

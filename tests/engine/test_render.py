@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from conftest import commit, git
 from forks import PICTURE
@@ -54,6 +55,8 @@ MORE: Mapping[str, str] = {
 class Fork(History):
     """A template with hooks in Python and sh, extensions of its own, and files of all kinds."""
 
+    extra_rules: dict[str, str] = field(default_factory=dict)
+
     def write(self, version: str) -> None:
         super().write(version)
         write(self.repository, "local_extensions/__init__.py", "")
@@ -62,6 +65,10 @@ class Fork(History):
         write(self.repository, "hooks/pre_gen_project.sh", CHECK)
         hook = self.repository / "hooks/post_gen_project.py"
         hook.write_text(f"{STAMP}\n{hook.read_text()}")
+        rules = self.repository / "scaraplate.yaml"
+        loaded = yaml.safe_load(rules.read_text())
+        loaded["strategies_mapping"] |= self.extra_rules
+        rules.write_text(yaml.safe_dump(loaded))
         file = self.repository / "cookiecutter.json"
         questions: dict[str, Any] = json.loads(file.read_text())
         questions["__kind"] = "<< cookiecutter.ci >> << cookiecutter._template_version >>"
@@ -153,6 +160,18 @@ def test_both_commands_name_a_service_without_answers_after_its_folder(fork: For
     assert tree(service) == tree(other)
     named = {"project_name": "Other Api", "project_slug": "other-api", "project_dest": "other-api", "ci": "gitlab"}
     assert named.items() <= answers_of(service).items()
+
+
+def test_a_rule_may_name_what_is_asked_for_the_first_time(fork: Fork, tmp_path: Path) -> None:
+    service = render(fork, "0.1.0", tmp_path)
+    other = Path(shutil.copytree(service, tmp_path / "other" / service.name))
+    fork.questions["area"] = "north"
+    fork.extra_rules["areas/{{ cookiecutter.area }}/*"] = "scaraplate.strategies.Overwrite"
+    fork.release("0.2.0", {"areas/<< cookiecutter.area >>/a.txt": "a\n"})
+    assert plain(fork, other).exit_code == 0
+    rolled_up(fork, service, "0.2.0")
+    assert tree(service) == tree(other)
+    assert json.loads((service / ".twelvefold/manifest.json").read_text())["areas/north/a.txt"]["owner"] == "owned"
 
 
 def test_both_commands_refuse_what_a_hook_in_sh_refuses(fork: Fork, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from twelvefold.engine.rendering.project import render_project
 from twelvefold.engine.rendering.refusals import unusable
 from twelvefold.errors import FailedError
 from twelvefold.plan import Render
-from twelvefold.service import APPLIED, File, Service, hold_back, opened
+from twelvefold.service import ANSWERS, APPLIED, File, Service, hold_back, load, opened
 from twelvefold.template import Template
 
 Answers = Mapping[str, str | bool]
@@ -101,6 +101,7 @@ def _project(checkout: Checkout, answers: Answers, onto: Onto, folder: Path) -> 
     """Render the template below `folder`, merged with `onto`; return the project's folder."""
     project = render_project(checkout, answers, folder)
     rules = checkout.template.rules()
+    answers = load(project, ANSWERS)  # with those that were not given
     if are_applied_here(rules):
         apply(project, rules, answers, onto)
         return project

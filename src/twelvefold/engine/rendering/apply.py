@@ -15,8 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+
 from twelvefold.decisions import MergedFile, record
-from twelvefold.ownership import MERGED, filled
+from twelvefold.ownership import MERGED
 from twelvefold.service import APPLIED, File, hold_back
 from twelvefold.strategies.files import FileRule
 
@@ -91,10 +94,13 @@ class PathRules:
 
     @classmethod
     def of(cls, rules: Mapping[str, Any], answers: Answers) -> PathRules:
-        """Raises RefusedError for a pattern that cannot be rendered."""
-        mapping = rules["strategies_mapping"]
-        nodes = dict(zip(filled(mapping, answers), map(PathRule.load, mapping.values()), strict=True))
-        pairs = [(matching(pattern), node) for pattern, node in sorted(nodes.items(), key=lambda pair: pair[0])]
+        """Raises jinja2's errors for a pattern that cannot be rendered, as for a question that nobody asks."""
+        jinja = SandboxedEnvironment(undefined=StrictUndefined)
+        nodes = {
+            jinja.from_string(pattern).render(cookiecutter=answers) if "{" in pattern else pattern: PathRule.load(node)
+            for pattern, node in rules["strategies_mapping"].items()
+        }
+        pairs = [(matching(pattern), nodes[pattern]) for pattern in sorted(nodes)]
         return cls(pairs, PathRule.load(rules.get("default_strategy")))
 
     def of_path(self, path: str) -> PathRule:
