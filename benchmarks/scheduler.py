@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from twelvefold.engine.template import Template
 from twelvefold.fleet import commands, listing
 from twelvefold.fleet.commands import Fleet, _told, run_status
 from twelvefold.fleet.config import Declared, Wave, of
@@ -22,7 +23,6 @@ from twelvefold.fleet.jobs import Job
 from twelvefold.fleet.options import FleetStatusOptions
 from twelvefold.fleet.propose import Wish
 from twelvefold.fleet.results import Result, Results, TurnOutcome
-from twelvefold.template import Template
 
 WAVES = [{"name": "canary", "services": ["s1?"]}, {"name": "tenth", "share": 0.1}, {"name": "rest"}]
 REPORT = "- changed `owned/core.py`\n" * 300  # 8 kB, as a report of a release is

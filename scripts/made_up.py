@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.report import Report, as_markdown
+from twelvefold.engine.transaction import Change
 from twelvefold.fleet.results import Result, TurnOutcome
-from twelvefold.report import Report, as_markdown
 from twelvefold.service import File
-from twelvefold.transaction import Change
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TEMPLATE = "https://github.com/org/twelvefold"

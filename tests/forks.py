@@ -15,7 +15,7 @@ import yaml
 from twelvefold.engine.rendering.checkouts import Checkout
 from twelvefold.engine.rendering.imports import imports_apart
 from twelvefold.engine.rendering.project import render_project
-from twelvefold.template import Template
+from twelvefold.engine.template import Template
 
 Answers = Mapping[str, str | bool]
 Contents = Mapping[str, str | bytes]

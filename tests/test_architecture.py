@@ -35,7 +35,7 @@ def linted(folder: Path, contract: str) -> Done:
     return run("lint-imports", "--no-logo", "--no-cache", "--contract", contract, cwd=folder)
 
 
-@pytest.mark.parametrize("contract", ["acyclic", "layers"])
+@pytest.mark.parametrize("contract", ["acyclic", "layers", "engine"])
 def test_nothing_imports_what_is_above_it(contract: str, copy: Path) -> None:
     done = linted(copy, contract)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,8 +48,8 @@ def test_nothing_imports_what_is_above_it(contract: str, copy: Path) -> None:
         ("acyclic", "latch.py", "from twelvefold.strategies import files\n"),
         ("acyclic", "fleet/results.py", "def late() -> None:\n    from twelvefold.fleet import page\n"),
         ("layers", "console.py", "def late() -> None:\n    import twelvefold.cli\n"),
-        ("layers", "rollup.py", "from twelvefold.fleet import config\n"),
-        ("layers", "status.py", "from twelvefold.report import Report\n"),
+        ("layers", "engine/rollup.py", "from twelvefold.fleet import config\n"),
+        ("engine", "engine/status.py", "from twelvefold.engine.report import Report\n"),
         ("layers", "new.py", "NEW = 1\n"),
     ],
 )

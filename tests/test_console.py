@@ -13,9 +13,9 @@ import pytest
 import twelvefold
 from twelvefold.console import COLOURS, exit_code
 from twelvefold.decisions import PERSON, Decision, Outcome
-from twelvefold.report import Report, lines
+from twelvefold.engine.report import Report, lines
+from twelvefold.engine.transaction import Change
 from twelvefold.service import File
-from twelvefold.transaction import Change
 
 SHOW = "from twelvefold.console import show; show('open', 'look'); show('note', 'plain')"
 

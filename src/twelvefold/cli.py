@@ -131,7 +131,7 @@ def trust(url: str) -> None:
 
     Its hooks and extensions may run on this machine then, whenever a service names it.
     """
-    from twelvefold import template
+    from twelvefold.engine import template
 
     template.trust(url)
     console.say(f"Trusted. To take it back, remove its line in {template.trusted_file()}")

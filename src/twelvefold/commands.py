@@ -10,17 +10,17 @@ from typing import Any
 
 import click
 
-from twelvefold import report as reports
-from twelvefold import rollup as engine
-from twelvefold import transaction
 from twelvefold.console import ExitCode, exit_code, say, show, show_text, unread
 from twelvefold.decisions import Decision
+from twelvefold.engine import report as reports
+from twelvefold.engine import rollup as engine
+from twelvefold.engine import transaction
+from twelvefold.engine.hidden import refuse_hidden
+from twelvefold.engine.plan import patch
+from twelvefold.engine.report import Report, report_of
+from twelvefold.engine.rollup import LastSteps, Rollup, Wanted
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.hidden import refuse_hidden
 from twelvefold.options import AdoptOptions, RollupOptions, StatusOptions, UpdateOptions
-from twelvefold.plan import patch
-from twelvefold.report import Report, report_of
-from twelvefold.rollup import LastSteps, Rollup, Wanted
 from twelvefold.service import Repository
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
@@ -58,7 +58,7 @@ def run_rollup(options: RollupOptions) -> ExitCode:
 
 def run_adopt(options: AdoptOptions) -> ExitCode:
     """Show, and with --yes do, the first rollup onto a repository; return the exit code."""
-    from twelvefold import adopt
+    from twelvefold.engine import adopt
 
     refuse_unknown_report(options)
     repository = Repository.found(options.repository)
@@ -220,7 +220,7 @@ def write(report: Report, options: UpdateOptions) -> None:
 
 def run_status(options: StatusOptions) -> ExitCode:
     """Say where a service stands, and return the exit code: 1 if a rollup has something to do."""
-    from twelvefold.status import status_of
+    from twelvefold.engine.status import status_of
 
     status = status_of(options.service, options.template)
     with unread():

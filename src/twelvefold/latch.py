@@ -22,7 +22,7 @@ class Run:
     """The merged files whose last-applied copy is one, None if all are: the manifest knows what was applied."""
     merged: dict[str, MergedFile] = field(default_factory=dict)
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The keys that the template's text is read without, by merged file: see `twelvefold.application`."""
+    """The keys that the template's text is read without, by merged file: see `twelvefold.engine.application`."""
 
 
 _run: Run | None = None

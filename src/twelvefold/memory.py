@@ -15,11 +15,11 @@ import yaml
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
 from twelvefold import latch
-from twelvefold.answers import named_after, packages_of
+from twelvefold.engine.answers import named_after, packages_of
+from twelvefold.engine.guards import refuse_own_application, refuse_what_would_be_lost
+from twelvefold.engine.template import refuse_old_engine
 from twelvefold.errors import RefusedError
-from twelvefold.guards import refuse_own_application, refuse_what_would_be_lost
 from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
-from twelvefold.template import refuse_old_engine
 
 RESTORE = "Restore it from git: git checkout --"
 # What Jinja would not copy as it stands: the template's delimiters, and line ends, which Jinja normalises.

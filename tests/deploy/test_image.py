@@ -78,7 +78,7 @@ def test_it_says_what_it_is(image: Image, source: Path) -> None:
         "org.opencontainers.image.version": "0.1.0",
         "org.opencontainers.image.revision": revision,
         "org.opencontainers.image.source": "https://gitlab.com/my-team/my-service",
-        "io.twelvefold.template.version": VERSION,
+        "io.twelvefold.engine.template.version": VERSION,
     }
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image.config["User"])
     assert image.config["StopSignal"] == "SIGTERM"

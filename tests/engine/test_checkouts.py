@@ -8,7 +8,7 @@ import pytest
 
 from conftest import git
 from histories import History, render, rolled_up, team_s, write
-from twelvefold import template as templates
+from twelvefold.engine import template as templates
 from twelvefold.engine.rendering import checkouts
 from twelvefold.engine.rendering.checkouts import keeping_checkouts, scratch
 

@@ -11,7 +11,7 @@ import yaml
 from conftest import commit, git
 from histories import RULES, History, plain, render, rolled_up, write
 from trees import tree
-from twelvefold import template as templates
+from twelvefold.engine import template as templates
 from twelvefold.engine.rendering.checkouts import Checkout
 from twelvefold.engine.rendering.classes import template_meta
 from twelvefold.git_remote import TemplateRemote

@@ -240,5 +240,5 @@ def test_where_there_is_nothing_to_do_nothing_that_renders_is_imported(
 ) -> None:
     fresh = render(history, "0.1.0", tmp_path)
     found = imported(command, fresh, "--template", history.repository)
-    assert "twelvefold.plan" in found
+    assert "twelvefold.engine.plan" in found
     assert not found & {"cookiecutter", "filelock", "jinja2", "packaging.requirements", "scaraplate", "tree_sitter"}

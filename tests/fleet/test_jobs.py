@@ -14,7 +14,7 @@ from conftest import commit, git
 from fleets import Fleet
 from forge_server import TOKEN, serving
 from histories import History
-from twelvefold import template as templates
+from twelvefold.engine import template as templates
 from twelvefold.fleet import jobs
 from twelvefold.fleet.command import Order
 from twelvefold.fleet.jobs import Job

@@ -27,8 +27,8 @@ from histories import FILES, MERGED, SLUG, History, edit, render, twelvefold, wr
 from kill_points import KILLED, Points, at_point, each_point, fill_the_disk, interrupt, kill
 from read_only import read_only
 from trees import tree
-from twelvefold import transaction
 from twelvefold.commands import INTERRUPTED
+from twelvefold.engine import transaction
 from twelvefold.engine.rendering.imports import imports_apart
 from twelvefold.service import File, Service
 

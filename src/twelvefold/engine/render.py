@@ -9,18 +9,18 @@ from pathlib import Path
 
 import click
 
-from twelvefold.answers import named_after
-from twelvefold.application import Application
-from twelvefold.bases import left_alone
 from twelvefold.decisions import Decision, collected
+from twelvefold.engine.answers import named_after
+from twelvefold.engine.application import Application
+from twelvefold.engine.bases import left_alone
+from twelvefold.engine.plan import Render
 from twelvefold.engine.rendering.apply import Onto, apply, are_applied_here, files_below
 from twelvefold.engine.rendering.checkouts import Checkout, keeping_checkouts, scratch
 from twelvefold.engine.rendering.project import render_project
 from twelvefold.engine.rendering.refusals import unusable
+from twelvefold.engine.template import Template
 from twelvefold.errors import FailedError
-from twelvefold.plan import Render
 from twelvefold.service import ANSWERS, APPLIED, File, Service, hold_back, load, opened
-from twelvefold.template import Template
 
 Answers = Mapping[str, str | bool]
 

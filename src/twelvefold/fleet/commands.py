@@ -16,8 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from twelvefold import template as templates
 from twelvefold.console import ExitCode, say, show, unread
+from twelvefold.engine import template as templates
+from twelvefold.engine.rollup import refuse_no_branch
 from twelvefold.errors import FailedError, InterruptedByUser, RefusedError
 from twelvefold.fleet import listing
 from twelvefold.fleet.command import Order
@@ -41,7 +42,6 @@ from twelvefold.fleet.standing import NEVER, cells, data, table
 from twelvefold.fleet.tokens import token_of_fleet
 from twelvefold.fleet.unfinished import Begun, Unfinished
 from twelvefold.git import without_credentials
-from twelvefold.rollup import refuse_no_branch
 
 
 @dataclass(frozen=True, slots=True)

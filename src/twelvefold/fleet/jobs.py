@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import click
 from filelock import FileLock, Timeout
 
-from twelvefold import template as templates
+from twelvefold.engine import template as templates
+from twelvefold.engine.template import Template
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet import command
 from twelvefold.fleet.branch import Branch
@@ -26,7 +27,6 @@ from twelvefold.fleet.remote import Clone, Heads, ProtectedError, Remote, change
 from twelvefold.fleet.results import Result, Results, TurnOutcome
 from twelvefold.git import time_left, within, without_credentials
 from twelvefold.service import TEMPLATE, read_file
-from twelvefold.template import Template
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from twelvefold import report as reports
-from twelvefold import rollup as engine
-from twelvefold import transaction
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine import report as reports
+from twelvefold.engine import rollup as engine
+from twelvefold.engine import transaction
+from twelvefold.engine.report import Report
+from twelvefold.engine.rollup import Rollup, Wanted
 from twelvefold.fleet.branch import Branch, signed
 from twelvefold.fleet.locking import lock_without_building
 from twelvefold.fleet.remote import Clone
 from twelvefold.fleet.results import TurnOutcome
-from twelvefold.report import Report
-from twelvefold.rollup import Rollup, Wanted
 from twelvefold.service import Service
 
 OBSOLETE = "The service is in step with the template without this."

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from twelvefold import report as reports
-from twelvefold import template as templates
 from twelvefold.console import ExitCode, say, show
+from twelvefold.engine import report as reports
+from twelvefold.engine import template as templates
+from twelvefold.engine.rollup import refuse_untrusted, template_url
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet.forges import RIGHTS
 from twelvefold.fleet.jobs import Job, run
@@ -21,7 +22,6 @@ from twelvefold.fleet.propose import Wish
 from twelvefold.fleet.results import Result, TurnOutcome
 from twelvefold.fleet.tokens import token_from
 from twelvefold.git import GitError, git, without_credentials
-from twelvefold.rollup import refuse_untrusted, template_url
 from twelvefold.service import Repository, Service
 
 TOKENS = {"gitlab": "TWELVEFOLD_TOKEN", "gitlab-push": "TWELVEFOLD_TOKEN", "github": "GITHUB_TOKEN"}

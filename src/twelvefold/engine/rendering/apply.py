@@ -19,7 +19,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from twelvefold.decisions import MergedFile, record
-from twelvefold.ownership import MERGED
+from twelvefold.engine.ownership import MERGED
 from twelvefold.service import APPLIED, File, hold_back
 from twelvefold.strategies.files import FileRule
 
@@ -35,7 +35,7 @@ class Onto:
     """What a render is merged with, by the paths that the template has now.
 
     `files` are the service's merged files; `applied` is what the template said of them the last time. `left_out` maps
-    them to the keys that the template's text is read without: see `twelvefold.application`. `read` returns any other
+    them to the keys that the template's text is read without: see `engine.application`. `read` returns any other
     file of the service, None if it has none.
     """
 

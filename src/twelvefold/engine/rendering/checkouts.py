@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from twelvefold.template import Template, finding_once
+from twelvefold.engine.template import Template, finding_once
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of a random name is made there
 ROOM = 32 * 1024 * 1024  # bytes: ten times what a render of this template takes

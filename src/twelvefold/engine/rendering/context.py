@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import UndefinedError
 
-from twelvefold.answers import NO, YES
+from twelvefold.engine.answers import NO, YES
 from twelvefold.engine.rendering.environment import Environment
 from twelvefold.engine.rendering.refusals import unusable
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twelvefold.answers import refuse_renamed_package
-from twelvefold.application import found_in
-from twelvefold.bases import damage
-from twelvefold.emptied import refuse_second_chassis
+from twelvefold.engine.answers import refuse_renamed_package
+from twelvefold.engine.application import found_in
+from twelvefold.engine.bases import damage
+from twelvefold.engine.emptied import refuse_second_chassis
+from twelvefold.engine.hidden import refuse_hidden
+from twelvefold.engine.requirements import refuse_elsewhere
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob
-from twelvefold.hidden import refuse_hidden
-from twelvefold.requirements import refuse_elsewhere
 from twelvefold.service import (
     ANSWERS,
     APPLICATION,

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from commands import run
 from conftest import commit, git
 from kill_points import KILLED, End, Points, at_point, each_point, fill_the_disk, interrupt, kill
-from twelvefold import transaction
+from twelvefold.engine import transaction
+from twelvefold.engine.transaction import Change
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import File
-from twelvefold.transaction import Change
 
 Files = Mapping[str, File]
 OLD: Files = {

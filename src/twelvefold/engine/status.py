@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from twelvefold import template as templates
-from twelvefold import transaction
-from twelvefold.application import rules_of
-from twelvefold.bases import damage
 from twelvefold.decisions import Decision, Outcome, shown, shown_apart
+from twelvefold.engine import template as templates
+from twelvefold.engine import transaction
+from twelvefold.engine.application import rules_of
+from twelvefold.engine.bases import damage
+from twelvefold.engine.rollup import render_from_memory
+from twelvefold.engine.template import NoReleaseError, Template
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.rollup import render_from_memory
 from twelvefold.service import MEMORY, File, ManifestEntry, Repository, Service
 from twelvefold.strategies.files import FileRule
-from twelvefold.template import NoReleaseError, Template
 
 NOT_COMPARED = "Merged files were not compared."
 UNMERGED = "was not merged by the last update"

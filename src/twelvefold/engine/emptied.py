@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twelvefold.bases import commit_with
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.bases import commit_with
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob, git
 from twelvefold.service import MANIFEST, File, ManifestEntry, Repository, Service, manifest_of

@@ -6,7 +6,7 @@ import re
 
 from packaging.version import Version
 
-from twelvefold.template import version_of
+from twelvefold.engine.template import version_of
 
 BEFORE_SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 SECTION = re.compile(r"## \[?v?(?P<version>\d[^\]\s]*)")

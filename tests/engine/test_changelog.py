@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from environments import TEMPLATE
-from twelvefold.changelog import below, between
+from twelvefold.engine.changelog import below, between
 
 TEXT = """# Changelog
 

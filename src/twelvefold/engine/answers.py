@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from twelvefold.decisions import shown
+from twelvefold.engine.ownership import Migrations
 from twelvefold.errors import RefusedError
-from twelvefold.ownership import Migrations
 from twelvefold.service import refuse_half_characters
 
 Answers = Mapping[str, str | bool]

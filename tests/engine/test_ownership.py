@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from twelvefold.engine.ownership import MERGED, Migrations, merged_files
 from twelvefold.errors import RefusedError
-from twelvefold.ownership import MERGED, Migrations, merged_files
 from twelvefold.strategies.rules import BadRulesError
 
 ANSWERS: dict[str, str | bool] = {"package_name": "payments", "database": True}

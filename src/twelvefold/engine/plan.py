@@ -13,9 +13,10 @@ from functools import cache, lru_cache
 from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.emptied import Emptied, as_rendered, leftovers, rehoming
+from twelvefold.engine.emptied import Emptied, as_rendered, leftovers, rehoming
+from twelvefold.engine.hidden import refuse_hidden
+from twelvefold.engine.transaction import Change
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.hidden import refuse_hidden
 from twelvefold.service import (
     ANSWERS,
     APPLIED,
@@ -27,7 +28,6 @@ from twelvefold.service import (
     Service,
     folders_above,
 )
-from twelvefold.transaction import Change
 
 READERS: Mapping[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
 
@@ -40,7 +40,7 @@ class Render:
     service: Service
     decisions: list[Decision]
     left_out: list[str] = field(default_factory=list)
-    """What the template has, and the service not, as patterns and keys: see `twelvefold.application`."""
+    """What the template has, and the service not, as patterns and keys: see `twelvefold.engine.application`."""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import yaml
 from conftest import commit, git
 from histories import History, edit, plain, rolled_up, twelvefold, write
 from trees import tree
-from twelvefold.application import Application, found_in
+from twelvefold.engine.application import Application, found_in
 from twelvefold.errors import RefusedError
 
 CI = """\

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twelvefold.changelog import below, between
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.changelog import below, between
+from twelvefold.engine.rollup import Rollup
+from twelvefold.engine.transaction import Change
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.rollup import Rollup
 from twelvefold.service import File, is_memory
-from twelvefold.transaction import Change
 
 
 @dataclass(frozen=True, slots=True)

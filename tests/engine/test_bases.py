@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git
-from twelvefold.bases import damage
+from twelvefold.engine.bases import damage
 from twelvefold.service import File
 
 COPY = ".twelvefold/applied/a.txt"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.report import Report, as_markdown
+from twelvefold.engine.report import Report, as_markdown
 
 
 def report(*decisions: Decision) -> Report:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twelvefold.engine.ownership import Answers, filled, merged_files
 from twelvefold.errors import RefusedError
-from twelvefold.ownership import Answers, filled, merged_files
 from twelvefold.service import ANSWERS, APPLICATION, MANIFEST, OWN, TEMPLATE, File, Repository, Service, load, reseal
 from twelvefold.strategies.files import FileRule
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from conftest import commit, git
 from histories import write
+from twelvefold.engine.requirements import elsewhere, refuse_elsewhere
 from twelvefold.errors import RefusedError
-from twelvefold.requirements import elsewhere, refuse_elsewhere
 
 PROJECT = '[project]\nname = "pay"\nversion = "1"\ndependencies = ["flask>=3", "Foo_Bar[x]", "gunicorn"]\n'
 GROUPS = '[dependency-groups]\ndev = ["pytest", {include-group = "lint"}]\nlint = ["ruff"]\n'

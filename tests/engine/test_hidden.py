@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import commit, git
+from twelvefold.engine.hidden import SKIPPED, SPARSE, UNCHANGED, hidden_by, refuse_hidden
 from twelvefold.errors import RefusedError
-from twelvefold.hidden import SKIPPED, SPARSE, UNCHANGED, hidden_by, refuse_hidden
 from twelvefold.service import Repository
 
 FILES = ("a", "b/c", "b/d/e", "b/d/ü", "f g/h", "f g/[i]", "-j/*")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from twelvefold.engine.template import NoReleaseError, Template, find, finding_once, installable
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.git import git
-from twelvefold.template import NoReleaseError, Template, find, finding_once, installable
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from conftest import commit, git
 from histories import History, answers_of, twelvefold, write
 from trees import tree
-from twelvefold.adopt import guesses
+from twelvefold.engine.adopt import guesses
 
 PYPROJECT = """\
 [build-system]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twelvefold.answers import migrated, parsed
+from twelvefold.engine.answers import migrated, parsed
+from twelvefold.engine.ownership import Migrations
 from twelvefold.errors import RefusedError
-from twelvefold.ownership import Migrations
 
 QUESTIONS: dict[str, Any] = {"name": "Pay", "ci": ["gitlab", "github"], "database": False, "_url": "x", "__checked": ""}
 ANSWERS = st.dictionaries(st.sampled_from([*QUESTIONS, "old", "older"]), st.booleans() | st.text(max_size=5))

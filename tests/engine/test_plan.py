@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.plan import Plan, Render, broken, followed, patch, plan, refuse_broken
+from twelvefold.engine.transaction import Change
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.plan import Plan, Render, broken, followed, patch, plan, refuse_broken
 from twelvefold.service import File, ManifestEntry, Service
-from twelvefold.transaction import Change
 
 MEMORY = {f".twelvefold/{name}.json": File(b"{}") for name in ("answers", "manifest", "template")}
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from twelvefold import template as templates
-from twelvefold.answers import parsed
-from twelvefold.application import Application, found_in, refuse_undeclared
+from twelvefold.engine import template as templates
+from twelvefold.engine.answers import parsed
+from twelvefold.engine.application import Application, found_in, refuse_undeclared
+from twelvefold.engine.ownership import Migrations, merged_files
+from twelvefold.engine.plan import plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.engine.requirements import refuse_elsewhere
+from twelvefold.engine.rollup import Rollup, Wanted, refuse_other_paths, uncommitted
+from twelvefold.engine.template import Template
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, without_credentials
-from twelvefold.ownership import Migrations, merged_files
-from twelvefold.plan import plan, refuse_broken, refuse_what_git_lacks
-from twelvefold.requirements import refuse_elsewhere
-from twelvefold.rollup import Rollup, Wanted, refuse_other_paths, uncommitted
 from twelvefold.service import MEMORY, Repository, Service
-from twelvefold.template import Template
 
 Answers = dict[str, str | bool]
 SCARAPLATE = ".scaraplate.conf"  # where scaraplate keeps the answers by default

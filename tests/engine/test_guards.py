@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git
+from twelvefold.engine.guards import refuse_what_would_be_lost
 from twelvefold.errors import RefusedError
-from twelvefold.guards import refuse_what_would_be_lost
 from twelvefold.service import File
 
 COPY = ".twelvefold/applied/a.txt"

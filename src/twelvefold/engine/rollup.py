@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twelvefold import template as templates
-from twelvefold.answers import Migrated, migrated, parsed, refuse_renamed_package
-from twelvefold.application import refuse_undeclared, rules_of, spared
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine import template as templates
+from twelvefold.engine.answers import Migrated, migrated, parsed, refuse_renamed_package
+from twelvefold.engine.application import refuse_undeclared, rules_of, spared
+from twelvefold.engine.ownership import Migrations
+from twelvefold.engine.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.engine.template import Template, version_of
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, time_left, without_credentials
-from twelvefold.ownership import Migrations
-from twelvefold.plan import Plan, Render, followed, plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.service import File, Repository, Service
-from twelvefold.template import Template, version_of
 
 LOCK_SECONDS = 30
 LONGEST_NAME = 100  # what a file system takes, less what stands around an answer
