@@ -29,6 +29,16 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return environment
 
 
+def test_a_second_chassis_is_refused_by_every_command(fresh: Render) -> None:
+    service = fresh()
+    (service / "src/chassis").mkdir()
+    (service / "src/chassis/__init__.py").touch()
+    done = run("make", "help", cwd=service, env=without_project())
+    assert done.returncode == 2
+    assert "src/chassis is a second chassis" in done.stderr
+    assert "git rm -r src/chassis" in done.stderr
+
+
 def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], fresh: Render) -> None:
     service = fresh()
     commit(service, "Rendered")
