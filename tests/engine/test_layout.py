@@ -59,7 +59,7 @@ def test_without_vendor_there_is_nothing_to_mistake(root: Path) -> None:
 
 @pytest.mark.slow
 def test_setuptools_does_what_is_said_of_it(root: Path) -> None:
-    build = ("uv", "build", "--wheel", "--quiet", "--out-dir", root / "dist", root)
+    build = ("uv", "build", "--wheel", "--out-dir", root / "dist", root)
     assert run(*build, env=without_project()).returncode == 0
     write(root, "vendor/chassis/src/chassis/__init__.py", "")
     refused = run(*build, env=without_project())

@@ -22,9 +22,10 @@ def refuse_flat_layout(root: Path, rendered: Iterable[str]) -> None:
         return
     own = sorted(path.parent.name for path in root.glob("*/__init__.py") if path.parent.name != "tests")
     include = ", ".join(f'"{name}*"' for name in own) or '"your_package*"'
+    table = f"[tool.setuptools.packages.find]\ninclude = [{include}]"
     raise RefusedError(
         "setuptools looks for this repository's packages by itself, and would take vendor/ for one. Say in "
-        f"pyproject.toml which are yours, commit, and adopt again:\n\n[tool.setuptools.packages.find]\ninclude = [{include}]"
+        f"pyproject.toml which are yours, commit, and adopt again:\n\n{table}"
     )
 
 
