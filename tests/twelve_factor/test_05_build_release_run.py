@@ -33,7 +33,7 @@ class Release:
 def source(rendered: Render, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service's folder on the machine of a developer, with a lock and secrets of their own."""
     folder = Path(shutil.copytree(rendered(), tmp_path_factory.mktemp("build") / "my-service"))
-    shutil.copy(python.parents[2] / "uv.lock", folder)
+    succeed("uv", "lock", "--quiet", cwd=folder, env={**without_project(), "UV_PYTHON": str(python.resolve())})
     for name in (".env", "config/.secrets.toml"):
         (folder / name).write_text(f"# {SECRET}\n", encoding="utf-8")
     return folder
