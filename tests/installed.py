@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 GROUP = "twelvefold.parts"
 
 
@@ -32,7 +34,7 @@ def declare(service: Path, metadata: Path) -> Path:
     name = hashlib.sha256(repr(projects).encode()).hexdigest()[:16]
     for project in projects:
         parts = project.get("entry-points", {}).get(GROUP, {})
-        write_distribution(metadata / name, project["name"], project["version"], parts)
+        write_distribution(metadata / name, project["name"], str(Version(project["version"])), parts)
     return metadata / name
 
 
