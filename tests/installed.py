@@ -34,7 +34,7 @@ def declare(service: Path, metadata: Path) -> Path:
     name = hashlib.sha256(repr(projects).encode()).hexdigest()[:16]
     for project in projects:
         parts = project.get("entry-points", {}).get(GROUP, {})
-        write_distribution(metadata / name, project["name"], str(Version(project["version"])), parts)
+        write_distribution(metadata / name, project["name"], project["version"], parts)
     return metadata / name
 
 
@@ -56,5 +56,5 @@ def _write(path: Path, text: str) -> None:
 
 
 def _project(home: Path) -> dict[str, Any]:
-    project: dict[str, Any] = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project
+    project = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {**project, "version": str(Version(project["version"]))}  # as installers write it
