@@ -77,13 +77,14 @@ test-deep: install ## Run the tests that look further, for a night
 test-all: test test-slow test-deep ## Run all tests
 
 .PHONY: lint
-lint: install ## Check style, types and declared dependencies
+lint: install ## Check style, types, declared dependencies and who imports whom
 	ruff check --config pyproject.toml
 	ruff format --check --config pyproject.toml
 	mypy
 	deptry src
+	lint-imports --no-logo --cache-dir .cache/import-linter
 	@sources=('$(SERVICE)'/vendor/*/src) && PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" \
-		lint-imports --cache-dir .cache/import-linter '$(IN_PLACE)/pyproject.toml'
+		lint-imports --no-logo --cache-dir .cache/import-linter --config '$(IN_PLACE)/pyproject.toml'
 	@python scripts/style.py
 	nitpick check
 	SKIP=mypy,nitpick,ruff-check,ruff-format prek run --config .pre-commit-config.yaml --all-files
@@ -163,6 +164,10 @@ picture: install ## Take the README's picture again (needs chromium)
 .PHONY: newest
 newest: install ## Try a service with the newest versions of its dependencies
 	python scripts/newest.py
+
+.PHONY: wheels
+wheels: install ## Build the wheels of the chassis and its parts into dist/, for an index: without a local version
+	@python scripts/wheels.py dist
 
 .PHONY: release
 release: install ## Release: make release VERSION=1.2.3

@@ -3,7 +3,9 @@
 cookiecutter loads this module as a Jinja extension (``_extensions`` in cookiecutter.json) and renders
 ``__checked``, its last question, through ``refuse_bad_answers`` before it creates a single directory. A hook
 could only refuse after the directory was made, and cookiecutter prints a traceback for every hook that fails.
-``--replay`` asks no questions, so hooks/pre_gen_project.py calls ``problems`` once more.
+``--replay`` asks no questions, and Python code types no command, so hooks/pre_gen_project.py looks once more.
+
+The questions are those of cookiecutter.json: one that is added there needs nothing here, unless a check of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import sys
 import unicodedata
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 from jinja2 import Environment
@@ -57,7 +61,16 @@ CAME_OR_WENT = {
 # fmt: on
 STANDARD_LIBRARY = sys.stdlib_module_names | CAME_OR_WENT
 
+# `_chassis` of cookiecutter.json: in vendor/, or else a requirement on this distribution.
+VENDORED = "vendored"
+CHASSIS = "twelvefold-chassis"
+FOLDER = re.compile("(?<=subdirectory=)[^&]+")
+
 JINJA = re.compile(r"<<|<%|<#")
+# A text in quotes is itself when it is rendered: so a rollup hands over what a service answered once.
+LITERAL = re.compile(r'<< "(?:[^"\\]|\\.)*" >>')
+A_TAG = "it holds a Jinja tag (<<, <% or <#), which would be executed, now or by the next update; leave the tag out."
+MOST = 200  # characters of an answer that has no limit of its own
 FORBIDDEN_CATEGORIES = {
     "Cc": "a control character",
     "Cs": "half of a character",
@@ -77,11 +90,13 @@ class BadAnswersError(click.ClickException):
 
 
 class Answers(Extension):
-    """Adds to Jinja the filters ``refuse_bad_answers``, ``quoted``, ``markdown``, ``weekly``, and ``template_dir``."""
+    """Adds to Jinja the filters of this module, and ``template_dir``."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["refuse_bad_answers"] = refuse_bad_answers
+        environment.filters["distributions"] = distributions
+        environment.filters["requirements"] = requirements
         environment.filters["quoted"] = quoted
         environment.filters["markdown"] = markdown
         environment.filters["weekly"] = weekly
@@ -90,10 +105,35 @@ class Answers(Extension):
 
 def refuse_bad_answers(answers: Mapping[str, object]) -> str:
     """Raise BadAnswersError if `answers` (question → answer) hold anything that must not be rendered."""
-    found = problems(answers)
+    found = executed(typed()) or problems(answers)
     if found:
         raise BadAnswersError(found)
     return "yes"
+
+
+def distributions(answers: Mapping[str, object]) -> list[str]:
+    """The folders of vendor/ that a service with these answers has: the chassis, and each part that is on."""
+    return ["chassis", *sorted(f"chassis-{name}" for name, answer in answers.items() if answer is True)]
+
+
+def requirements(answers: Mapping[str, object]) -> list[str]:
+    """What a service with these answers requires of those, sorted, as ``_chassis`` of cookiecutter.json says.
+
+    ``vendored`` is what lies in vendor/, by a local version, which no index can have. Else it is the requirement on the
+    chassis: that on a part is the same with its name, and with its folder where it is fetched from one.
+    """
+    where, version = str(answers["_chassis"]), answers["_template_version"]
+    suffixes = [name.removeprefix("chassis") for name in distributions(answers)]
+    if where == VENDORED:
+        return sorted(f"{CHASSIS}{suffix}=={version}+{VENDORED}" for suffix in suffixes)
+    return sorted(FOLDER.sub(rf"\g<0>{suffix}", where.replace(CHASSIS, CHASSIS + suffix, 1)) for suffix in suffixes)
+
+
+def _of_the_chassis(answers: Mapping[str, object]) -> list[str]:
+    where = str(answers.get("_chassis", VENDORED))
+    if where == VENDORED or re.match(rf"{CHASSIS} *(\[[\w, -]*\])? *(==|@|>|~|<)", where):
+        return []
+    return [f"_chassis = {_shown(where)}: type {VENDORED}, or a requirement such as {CHASSIS}==1.2.3."]
 
 
 def quoted(value: str) -> str:
@@ -134,18 +174,53 @@ def weekly(value: str) -> str:
     return f"{minute + 1} {hour_of_week % 24} * * {hour_of_week // 24}"
 
 
+@cache
+def questions() -> Mapping[str, Any]:
+    """The questions of cookiecutter.json with their defaults: a text, a list of choices, or a bool of a capability."""
+    declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    return {question: default for question, default in declared.items() if not question.startswith("_")}
+
+
+def typed() -> Mapping[str, object]:
+    """What stands on cookiecutter's command line, question → answer, as nobody has rendered it yet."""
+    command = click.get_current_context(silent=True)
+    return (command.params.get("extra_context") if command else None) or {}
+
+
+def executed(raw: Mapping[str, object]) -> list[str]:
+    """Say for each answer that cookiecutter takes for a template of its own that it must not be one.
+
+    :param raw: question → answer before cookiecutter renders it, or the template's own default.
+    """
+    tagged = [one for one in questions() if raw.get(one) != questions()[one] and _is_executed(raw.get(one))]
+    return [f"{question} = {_shown(raw[question])}: {A_TAG}" for question in tagged]
+
+
+def _is_executed(answer: object) -> bool:
+    return isinstance(answer, str) and bool(JINJA.search(answer)) and not LITERAL.fullmatch(answer)
+
+
 def problems(answers: Mapping[str, object]) -> list[str]:
     """Say for each bad answer what is wrong and what to type instead; empty when all are good."""
-    found = []
-    for question, check in CHECKS.items():
-        answer = answers.get(question)
-        complaint = _not_one_line(answer) or check(str(answer))
-        if complaint:
-            found.append(f"{question} = {_shown(answer)}: {complaint}")
-    for question in CAPABILITIES:
-        if not isinstance(answers.get(question), bool):
-            found.append(f"{question} = {_shown(answers.get(question))}: type true or false.")
-    return found
+    complaints = {question: _complaint(question, default, answers) for question, default in questions().items()}
+    return [
+        f"{question} = {_shown(answers.get(question))}: {complaint}"
+        for question, complaint in complaints.items()
+        if complaint
+    ] + _of_the_chassis(answers)
+
+
+def _complaint(question: str, default: Any, answers: Mapping[str, object]) -> str | None:
+    answer = answers.get(question)
+    if question not in answers:
+        return "it is not answered. In cookiecutter.json each question stands above __checked."
+    if isinstance(default, bool):
+        return None if isinstance(answer, bool) else "type true or false."
+    if isinstance(default, list):
+        return None if answer in default else f"type {', '.join(default[:-1])} or {default[-1]}."
+    if answer == default == "":  # nobody has to answer it
+        return None
+    return _not_one_line(answer) or CHECKS.get(question, _limited(MOST))(str(answer))
 
 
 def _shown(answer: object) -> str:
@@ -161,7 +236,7 @@ def _not_one_line(answer: object) -> str | None:
     if answer != answer.strip():
         return "it begins or ends with a space; type it without."
     if JINJA.search(answer):
-        return "it holds a Jinja tag (<<, <% or <#), which the next update would execute; leave the tag out."
+        return A_TAG
     for character in answer:
         name = _forbidden(character)
         if name:
@@ -245,15 +320,11 @@ def _repository_url(answer: str) -> str | None:
     return _limited(200)(answer)
 
 
-# What a service may have or not; each answer is true or false.
-CAPABILITIES = ("database", "tasks", "auth")
-
+# Of texts; any other is one line of at most MOST characters.
 CHECKS: dict[str, Callable[[str], str | None]] = {
     "project_name": _limited(60),
     "project_slug": _project_slug,
     "package_name": _package_name,
-    "description": _limited(200),
     "owner": _owner,
-    "ci": lambda answer: None if answer in {"gitlab", "github", "jenkins"} else "type gitlab, github or jenkins.",
     "repository_url": _repository_url,
 }

@@ -152,7 +152,8 @@ TOOLS = (
             *(programs / "twelvefold", "rollup", service, "--template", place.repository, "--ref", "v3", "--no-lock")
         ],
         OUR_DRIVER,
-        "from twelvefold.render import keeping_checkouts; kept = keeping_checkouts(); kept.__enter__()",
+        "from twelvefold.engine.rendering.checkouts import keeping_checkouts; "
+        "kept = keeping_checkouts(); kept.__enter__()",
     ),
 )
 DRIVER = """

@@ -358,8 +358,6 @@ MERGED_KEYS: Mapping[str, Mapping[str, Any]] = {
             "tool.ruff.lint.select": {"members": "value"},
         },
     },
-    "setup.cfg": {"format": "ini"},
-    "tox.ini": {"format": "ini"},
     ".gitlab-ci.yml": {"format": "yaml", "keys": {"": "members", "stages": {"members": "value"}}},
     ".pre-commit-config.yaml": {
         "format": "yaml",

@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from twelvefold.engine.template import Template
 from twelvefold.fleet import commands, listing
 from twelvefold.fleet.commands import Fleet, _told, run_status
 from twelvefold.fleet.config import Declared, Wave, of
 from twelvefold.fleet.jobs import Job
+from twelvefold.fleet.options import FleetStatusOptions
 from twelvefold.fleet.propose import Wish
-from twelvefold.fleet.results import Outcome, Result, Results
-from twelvefold.template import Template
+from twelvefold.fleet.results import Result, Results, TurnOutcome
 
 WAVES = [{"name": "canary", "services": ["s1?"]}, {"name": "tenth", "share": 0.1}, {"name": "rest"}]
 REPORT = "- changed `owned/core.py`\n" * 300  # 8 kB, as a report of a release is
@@ -35,7 +36,7 @@ class Scheduled:
         """Keep a result for each job, and give it."""
         for job in work:
             result = Result(
-                job.name, job.url, Outcome.PROPOSED, "3 files.", "0.1.0", "0.2.0", report=REPORT, run=job.run
+                job.name, job.url, TurnOutcome.PROPOSED, "3 files.", "0.1.0", "0.2.0", report=REPORT, run=job.run
             )
             yield Results(job.results).put(job.key, result)
 
@@ -96,7 +97,7 @@ def _status(fleet: Fleet, there: list[Declared]) -> None:
     commands._discovered = lambda config, token: there
     try:
         with _silence():
-            run_status({"file": fleet.file, "state": None, "only": (), "as_json": False})
+            run_status(FleetStatusOptions(file=fleet.file, state=None, token_file=None, only=(), as_json=False))
     finally:
         commands._discovered = discovered
 

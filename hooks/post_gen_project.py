@@ -22,8 +22,12 @@ from jinja2 import Environment
 # In single quotes, because tojson escapes these and no others.
 TEMPLATE = Path(json.loads(r'<< template_dir | tojson >>'))  # fmt: skip
 CONTEXT = json.loads(r'<< cookiecutter | tojson >>')  # fmt: skip
+# `twelvefold rollup` has asked git for it: reading the whole template is most of what this hook does.
+CONTENT = r'<< template_content | default("") >>'  # fmt: skip
 MEMORY = Path(".twelvefold")
 STYLE = Path(".nitpick-style.toml")
+VENDORED = "vendored"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C takes a tenth of the time
 PLACEHOLDER = re.compile(r"\bservice_package\b")
 CLOSING_MESSAGE = """
 {project_name} is ready in {folder}/
@@ -42,11 +46,16 @@ def ownership(rules: dict[str, Any]) -> dict[str, str]:
     words = rules["ownership"]
     jinja = Environment()  # noqa: S701 - paths, as scaraplate renders them
     return {
-        jinja.from_string(pattern).render(cookiecutter=CONTEXT): words[
-            rule["strategy"] if isinstance(rule, dict) else rule
-        ]
+        rendered(jinja, pattern): words[rule["strategy"] if isinstance(rule, dict) else rule]
         for pattern, rule in rules["strategies_mapping"].items()
     }
+
+
+@cache
+def rendered(jinja: Environment, name: str) -> str:
+    """Render `name`, if it holds a tag: to compile each of some hundred would take longer than all else here."""
+    tags = (jinja.variable_start_string, jinja.block_start_string, jinja.comment_start_string)
+    return jinja.from_string(name).render(cookiecutter=CONTEXT) if any(tag in name for tag in tags) else name
 
 
 def template_paths() -> tuple[list[Path], list[Path]]:
@@ -66,13 +75,8 @@ def template_paths() -> tuple[list[Path], list[Path]]:
 def named(paths: list[str], folder: Path) -> list[Path]:
     """Return `paths` below `folder` under the names that they have for these answers; of others', one is empty."""
     jinja = Environment(**CONTEXT["_jinja2_env_vars"])  # noqa: S701 - paths, as cookiecutter renders them
-    tags = (jinja.variable_start_string, jinja.block_start_string)
-    names = [path.removeprefix(f"{folder}/") for path in paths]
-    rendered = [
-        jinja.from_string(name).render(cookiecutter=CONTEXT) if any(tag in name for tag in tags) else name
-        for name in names
-    ]
-    return [Path(name) for name in rendered if all(name.split("/"))]
+    parts = [[rendered(jinja, part) for part in path.removeprefix(f"{folder}/").split("/")] for path in paths]
+    return [Path(*names) for names in parts if all(names)]
 
 
 @cache
@@ -86,7 +90,7 @@ def is_off(path: Path) -> bool:
     if path.parts[0] != "vendor":
         return False
     off = {f"chassis-{question}" for question, answer in CONTEXT.items() if answer is False}
-    return CONTEXT["_chassis"] != "vendored" or not off.isdisjoint(path.parts)
+    return CONTEXT["_chassis"] != VENDORED or not off.isdisjoint(path.parts)
 
 
 def remove_what_is_not_rendered(files: list[Path], folders: list[Path]) -> None:
@@ -156,7 +160,7 @@ def keep(path: Path) -> None:
 def main() -> None:
     files, folders = template_paths()
     remove_what_is_not_rendered(files, folders)
-    loaded = yaml.safe_load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8"))
+    loaded = yaml.load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - safe
     if STYLE in files and not is_linked(STYLE):
         write_style(loaded)
     rules = sorted(ownership(loaded).items())
@@ -178,8 +182,7 @@ def main() -> None:
     stamp = {
         "url": CONTEXT["_template_url"],
         "version": CONTEXT["_template_version"],
-        # A rollup has asked git for it already: reading the whole template is most of what this hook does.
-        "content": os.environ.get("TWELVEFOLD_CONTENT") or content_of_template(),
+        "content": CONTENT or content_of_template(),
         "memory": digest([json.dumps(answers, sort_keys=True), json.dumps(manifest, sort_keys=True)]),
     }
     write_json(MEMORY / "template.json", stamp)

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 SEGMENT = re.compile(r'"([^"]*)"|([^".]+)')
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HOOKS = ".pre-commit-config.yaml"
 # Files that tools would read instead of pyproject.toml, or that a service has no use for.
 FORBIDDEN = {
@@ -56,7 +57,7 @@ def style(configs: list[Mapping[str, Any]], folder: Path) -> str:
                 for table in tables
             ]
         if config["path"] == HOOKS and path.is_file():
-            repos = yaml.safe_load(path.read_text(encoding="utf-8"))["repos"]
+            repos = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)["repos"]  # noqa: S506 - it is a safe one
             parts += [_hook(repo["repo"], hook) for repo in repos for hook in repo["hooks"]]
     return "\n".join(parts)
 

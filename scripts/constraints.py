@@ -6,6 +6,7 @@ Run by `make constraints`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,7 +18,6 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 PYPROJECT = TEMPLATE / "<<cookiecutter.project_slug>>" / "pyproject.toml"
-EVERYTHING = {"database": True, "tasks": True, "auth": True}
 PINS = re.compile(r"(?<=^constraint-dependencies = \[\n)(?:  .*\n)*(?=\]$)", re.MULTILINE)
 
 
@@ -37,11 +37,17 @@ def requirement(package: dict[str, object]) -> str:
     return f"{package['name']}=={package['version']}{marker}"
 
 
+def everything() -> dict[str, bool]:
+    """Answers with which a service has all capabilities."""
+    declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    return {question: True for question, default in declared.items() if isinstance(default, bool)}
+
+
 def main() -> None:
     os.environ["TWELVEFOLD_QUIET"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
         service = cookiecutter(
-            str(TEMPLATE), no_input=True, output_dir=scratch, default_config=True, extra_context=EVERYTHING
+            str(TEMPLATE), no_input=True, output_dir=scratch, default_config=True, extra_context=everything()
         )
         pins = "".join(f'  "{pin}",\n' for pin in newest(Path(service)))
     before = PYPROJECT.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from rendered import TEMPLATE, run
@@ -20,6 +21,8 @@ SCRATCH = TEMPLATE / ".cache" / "examples"
 AUTHOR = ("-c", "user.name=Team", "-c", "user.email=team@localhost", "-c", "init.defaultBranch=main")
 # A file of both: in it, the team's settings stand where the seed's stood.
 SETTINGS = ".env.example"
+# Another: an example has there the dependencies that its team added.
+PROJECT = "pyproject.toml"
 SEED_SETTINGS = "# What the service says before a name.\n#APP_GREETING=Hello\n"
 WHAT_TO_SEE = """
   the service      {address}/
@@ -89,11 +92,19 @@ def lay_over(example: Path, service: Path) -> None:
         shutil.copy(path, target)
     own = (example / SETTINGS).read_text(encoding="utf-8")
     (service / SETTINGS).write_text(settings.replace(SEED_SETTINGS, own), encoding="utf-8")
+    if added := dependencies_of(example):
+        run("uv", "add", "--quiet", "--frozen", *added, folder=service)
+
+
+def dependencies_of(example: Path) -> list[str]:
+    """What the team's own code needs besides what the template brings."""
+    project = example / PROJECT
+    return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"] if project.is_file() else []
 
 
 def files_of(example: Path) -> list[Path]:
-    """What the team wrote; the answers are what the render asked for."""
-    return [example / name for name in listed(example) if name != "answers.json"]
+    """The files that are the team's alone; the answers are what the render asked for."""
+    return [example / name for name in listed(example) if name not in {"answers.json", PROJECT}]
 
 
 def roll_up(service: Path, scratch: Path) -> None:

@@ -6,18 +6,17 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from twelvefold.decisions import Decision
-from twelvefold.decisions import Outcome as Decided
-from twelvefold.fleet.results import Outcome, Result
-from twelvefold.report import Report, as_markdown
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.report import Report, as_markdown
+from twelvefold.engine.transaction import Change
+from twelvefold.fleet.results import Result, TurnOutcome
 from twelvefold.service import File
-from twelvefold.transaction import Change
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TEMPLATE = "https://github.com/org/twelvefold"
 RELEASES = ["0.1.0", "0.1.1", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "0.9.0"]
 EVERY_DAYS = 25
-LATE = [Outcome.PROPOSED, Outcome.PROPOSED, Outcome.PROPOSED, Outcome.PERSON, Outcome.FAILED]
+LATE = [TurnOutcome.PROPOSED, TurnOutcome.PROPOSED, TurnOutcome.PROPOSED, TurnOutcome.PERSON, TurnOutcome.FAILED]
 TEAMS = ["billing", "checkout", "fraud", "ledger", "onboarding", "payout", "refund", "risk", "search", "settlement"]
 KINDS = ["api", "worker", "gateway", "export", "sync", "notifications", "reports"]
 FAULTS = [
@@ -38,12 +37,12 @@ def services(count: int) -> list[Result]:
 def _service(number: int, chance: random.Random) -> Result:
     versions = _versions(chance)
     version = versions[-1][1]
-    outcome = Outcome.IN_STEP if version == RELEASES[-1] else chance.choice(LATE)
+    outcome = TurnOutcome.IN_STEP if version == RELEASES[-1] else chance.choice(LATE)
     name = f"{chance.choice(TEAMS)}-{chance.choice(KINDS)}-{number:03}"
     url = f"https://gitlab.example.com/payments/{name}"
-    drift = tuple(sorted(chance.sample(DRIFT, chance.randint(1, 3)))) if outcome is Outcome.PERSON else ()
-    report = _report(name, version, drift) if outcome in {Outcome.PROPOSED, Outcome.PERSON} else None
-    said = chance.choice(FAULTS) if outcome is Outcome.FAILED else "Nothing to do."
+    drift = tuple(sorted(chance.sample(DRIFT, chance.randint(1, 3)))) if outcome is TurnOutcome.PERSON else ()
+    report = _report(name, version, drift) if outcome in {TurnOutcome.PROPOSED, TurnOutcome.PERSON} else None
+    said = chance.choice(FAULTS) if outcome is TurnOutcome.FAILED else "Nothing to do."
     return Result(
         name=name,
         url=f"{url}.git",
@@ -81,8 +80,8 @@ def _report(name: str, version: str, drift: Sequence[str]) -> Report:
         commit="5f3c1de0a9b84c7712",
         changes=[*changes, Change(f"{CHASSIS}/limits.py", None, File(b"1"))],
         decisions=[
-            *(Decision(Decided.HEALED, path, patch="-    timeout = 30\n+    timeout = 10") for path in drift),
-            Decision(Decided.KEPT, "pyproject.toml", "tool.ruff.line-length", yours="100", template="120"),
+            *(Decision(Outcome.HEALED, path, patch="-    timeout = 30\n+    timeout = 10") for path in drift),
+            Decision(Outcome.KEPT, "pyproject.toml", "tool.ruff.line-length", yours="100", template="120"),
         ],
         notes=[],
         was_applied=True,

@@ -45,7 +45,9 @@ EDITS = {
     "vendor/chassis/src/chassis/process/health.py": [('"""', '"""Patched in a hurry. ')],
 }
 # What the template changed, for the picture, beside what it really changed since the first release.
-CHANGES = {"pyproject.toml": [("line-length = 120", "line-length = 110"), ('  "click",\n', '  "anyio",\n  "click",\n')]}
+CHANGES = {
+    "pyproject.toml": [("line-length = 120", "line-length = 110"), ('  "fastapi",\n', '  "anyio",\n  "fastapi",\n')]
+}
 STYLE = "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto}code,pre{background:#f2f2f2;padding:.1em .3em}"
 
 

@@ -1,8 +1,8 @@
-"""Release a version: set it in cookiecutter.json, date its section of CHANGELOG.md, test, commit, tag.
+"""Release a version: set it where it stands, date its section of CHANGELOG.md, test, commit, build wheels, tag.
 
 A second commit starts the next version and notes the release in releases.json: tests/rollup/test_history.py updates
-services of every version in it. Whatever fails, the branch and the three files are as they were. Run by
-`make release VERSION=1.2.3`.
+services of every version in it. Whatever fails, the branch and the files are as they were. The wheels, for
+organisations that have an index, are those of vendor/ without its local version. Run by `make release VERSION=1.2.3`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "cookiecutter.json"
 CHANGELOG = ROOT / "CHANGELOG.md"
 RELEASES = ROOT / "releases.json"
-WRITTEN = [ANSWERS, CHANGELOG, RELEASES]
+PARTS = sorted(ROOT.glob("<<*>>/vendor/*/pyproject.toml"))
+WRITTEN = [ANSWERS, CHANGELOG, RELEASES, *PARTS]
 VERSION_SET = re.compile(r'(?<="_template_version": ")[^"]+')
+VERSION_VENDORED = re.compile(r'(?<=["=])[\w.]+(?=\+vendored")')
 NUMBERS = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 OF_THE_CALLING_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 
@@ -80,6 +82,8 @@ def write(path: Path, text: str) -> None:
 
 def set_version(version: str) -> None:
     write(ANSWERS, VERSION_SET.sub(version, ANSWERS.read_text(encoding="utf-8")))
+    for path in PARTS:
+        write(path, VERSION_VENDORED.sub(version, path.read_text(encoding="utf-8")))
 
 
 def date_section(version: str) -> None:
@@ -87,11 +91,11 @@ def date_section(version: str) -> None:
     write(CHANGELOG, unreleased(version).sub(rf"\1 - {today}", CHANGELOG.read_text(encoding="utf-8")))
 
 
-def run_tests() -> None:
+def make(target: str) -> None:
     # As from a shell: a make below another announces the folders that it enters, where tests read its output.
     environment = {name: value for name, value in os.environ.items() if name not in OF_THE_CALLING_MAKE}
-    if subprocess.run(["make", "test"], cwd=ROOT, env=environment, check=False).returncode:
-        raise ReleaseError("make test failed; its output is above.")
+    if subprocess.run(["make", target], cwd=ROOT, env=environment, check=False).returncode:
+        raise ReleaseError(f"make {target} failed; its output is above.")
 
 
 def commit(message: str) -> str:
@@ -116,8 +120,9 @@ def release(version: str) -> None:
     try:
         set_version(version)
         date_section(version)
-        run_tests()
+        make("test")
         commit_hash = commit(f"Release {version}")
+        make("wheels")
         start_next(version, commit_hash)
         # Last, because it is the one step that taking the branch back would not undo.
         git("tag", "--annotate", "--message", f"Release {version}", version, commit_hash)

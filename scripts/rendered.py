@@ -31,7 +31,7 @@ def render_here(template: Path, output: Path, answers: Mapping[str, str | bool])
     """Render `template`, a checkout of any version, in this process, which is quicker; return the service."""
     from cookiecutter.main import cookiecutter  # takes a second, in which Ctrl-C must find its handler
 
-    from twelvefold.render import imports_apart
+    from twelvefold.engine.rendering.imports import imports_apart
 
     with imports_apart(template):
         service = cookiecutter(

@@ -7,6 +7,7 @@ pyproject.toml, it is what does not name a service's own packages, folders and d
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import tomllib
@@ -18,6 +19,7 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 STYLE = TEMPLATE / ".cache/style.toml"
+RUFF = re.compile(r"^\.venv/bin/ruff .*")
 SHARED = {
     ("mypy", "strict"),
     ("pytest", "ini_options", "filterwarnings"),
@@ -45,12 +47,21 @@ def own_style() -> dict[str, Any]:
         for key in path[:-1]:
             value, table = value[key], table.setdefault(key, {})
         table[path[-1]] = value[path[-1]]
-    hooks = gitlab[".pre-commit-config.yaml"]["repos"]
-    more = [repo for repo in github[".pre-commit-config.yaml"]["repos"] if repo not in hooks]
+    hooks = [here(repo) for repo in gitlab[".pre-commit-config.yaml"]["repos"]]
+    more = [repo for repo in map(here, github[".pre-commit-config.yaml"]["repos"]) if repo not in hooks]
     return {
         "nitpick": gitlab["nitpick"],
         "pyproject.toml": {"tool": tool},
         ".pre-commit-config.yaml": {"repos": [*hooks, *more]},
+    }
+
+
+def here(repo: dict[str, Any]) -> dict[str, Any]:
+    """A hook as it is here: ruff would read the pyproject.toml nearest to a file, and a service's is no TOML yet."""
+    hooks = repo["hooks"]
+    return {
+        **repo,
+        "hooks": [{**hook, "entry": RUFF.sub(r"\g<0> --config pyproject.toml", hook["entry"])} for hook in hooks],
     }
 
 

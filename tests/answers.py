@@ -6,13 +6,18 @@ import itertools
 import json
 from typing import Any
 
-from environments import TEMPLATE
+from environments import EVERYTHING, TEMPLATE
 
 
 def questions() -> dict[str, Any]:
     """The questions of cookiecutter.json with their defaults or choices; none that starts with an underscore."""
     declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
     return {question: default for question, default in declared.items() if not question.startswith("_")}
+
+
+def capabilities() -> list[str]:
+    """The questions that are answered by true or false."""
+    return list(EVERYTHING)
 
 
 def combinations() -> list[dict[str, str | bool]]:

@@ -141,6 +141,13 @@ def browser(one_browser: Browser) -> Browser:
     return one_browser
 
 
+@pytest.fixture
+def wide(browser: Browser) -> Browser:
+    """The browser with a window in which no dialog of the API docs needs scrolling."""
+    browser.devtools("Emulation.setDeviceMetricsOverride", width=1280, height=1600, deviceScaleFactor=1, mobile=False)
+    return browser
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as its users get it: a git repository with a remote, without this checkout's caches."""

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from cookiecutter.main import cookiecutter
@@ -21,14 +22,15 @@ from installed import search_path, sources
 TEMPLATE = Path(__file__).resolve().parents[1]
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 CHASSIS_TESTS = TEMPLATE / "tests" / "chassis"
+DECLARED = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 # A fork's own, in a fork.
-ADDRESS = str(json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_url"])
+ADDRESS = str(DECLARED["_template_url"])
 CACHE = TEMPLATE / ".cache" / "services"
 # What is installed for all of them serves those that need less.
-EVERYTHING: dict[str, str | bool] = {"database": True, "tasks": True, "auth": True}
+EVERYTHING: dict[str, str | bool] = {name: True for name, default in DECLARED.items() if isinstance(default, bool)}
 
 # What `make release` sets, and a service tells as its chassis' version.
-VERSION: str = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["_template_version"]
+VERSION: str = DECLARED["_template_version"]
 
 
 def render(output: Path, **answers: str | bool) -> Path:
@@ -51,6 +53,8 @@ def service_python(version: str = "") -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(CACHE / f"{name}.lock"):
         rendered = render(_absent(CACHE / f"{name}.new"), **EVERYTHING)
+        add = ["uv", "--quiet", "add", "--frozen", *_examples_own()]
+        subprocess.run(add, cwd=rendered, env=without_project(), check=True)
         installed = home / ".venv" / "installed-from"
         projects = [rendered / "pyproject.toml", *sorted(rendered.glob("vendor/*/pyproject.toml"))]
         declared = b"".join(project.read_bytes() for project in projects)
@@ -66,6 +70,12 @@ def service_python(version: str = "") -> Path:
             installed.write_bytes(declared)
         _absent(CACHE / f"{name}.new")
     return home / ".venv/bin/python"
+
+
+def _examples_own() -> list[str]:
+    """What the examples' teams depend on besides: their tests run in this environment, too."""
+    projects = [tomllib.loads(path.read_text(encoding="utf-8")) for path in TEMPLATE.glob("examples/*/pyproject.toml")]
+    return sorted({dependency for project in projects for dependency in project["project"]["dependencies"]})
 
 
 def _link_vendor(home: Path) -> None:

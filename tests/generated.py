@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from conftest import git
 from histories import MERGED, SLUG, History, twelvefold
-from twelvefold import template as templates
-from twelvefold.render import Checkout, quick
+from twelvefold.engine.rendering.imports import imports_apart
 
 OWNED: Mapping[str, tuple[str | None, ...]] = {
     "Makefile": ("run:\n\techo run\n", "run:\n\techo walk\n"),
@@ -143,8 +142,8 @@ OF_THE_TEAM = (
     Edit("insert", ".gitignore", "*.pyc", "!ours.pyc\n"),
     Edit("append", ".env.example", new="# Ours.\nOURS=1\n"),
     Edit("prepend", ".env.example", new="OURS_FIRST=1\n"),
-    Edit("append", "config/legacy.ini", new="\n[ours]\nkey = 1\n"),
-    Edit("insert", "config/legacy.ini", "[log]", "# Ours.\nours = 1\n"),
+    Edit("insert", "config/legacy.json", "{", '  "ours": {"key": [1,  2]},\n'),
+    Edit("insert", "config/legacy.json", '  "log": {', '    "ours": 1,\n'),
     Edit("append", "notes.txt", new="ours\n"),
     Edit("prepend", "notes.txt", new="ours, first\n"),
 )
@@ -162,8 +161,8 @@ AGAINST = (
     Edit("replace", ".gitignore", "build/", "/build/"),
     Edit("replace", ".env.example", "#PORT=8000", "PORT=9000"),
     Edit("replace", ".env.example", "#LOG_LEVEL=info\n"),
-    Edit("replace", "config/legacy.ini", "level = info", "level = error"),
-    Edit("replace", "config/legacy.ini", "format = %(message)s\n"),
+    Edit("replace", "config/legacy.json", '"level": "info"', '"level": "error"'),
+    Edit("replace", "config/legacy.json", '    "format": "%(message)s",\n'),
     Edit("replace", "notes.txt", "two", "TWO"),
     Edit("replace", "notes.txt", "four\n"),
     Edit("write", "owned/deep/far.txt", new="ours\n"),
@@ -184,7 +183,7 @@ OF_THE_TEMPLATE = (
 BREAKING = (
     Edit("replace", "pyproject.toml", "[project]", "[project"),
     Edit("append", "ci.yml", new="  - : [\n"),
-    Edit("append", "config/legacy.ini", new="[log\nlevel"),
+    Edit("append", "config/legacy.json", new='{"log\n'),
     Edit("append", "notes.txt", new="\udcff\n"),
     Edit("append", ".env.example", new="\udcff\n"),
 )
@@ -214,7 +213,7 @@ def version(draw: st.DrawFn, moved: Mapping[str, str]) -> Version:
         "ci.yml": draw(pipeline()),
         ".gitignore": "# Caches\n" + _lines(_chosen(draw, IGNORED)),
         ".env.example": draw(environment()),
-        "config/legacy.ini": draw(options()),
+        "config/legacy.json": draw(options()),
         "notes.txt": _lines(_chosen(draw, LINES)),
     }
     for folder in ("owned", "seeds"):
@@ -279,10 +278,11 @@ def environment(draw: st.DrawFn) -> str:
 
 @st.composite
 def options(draw: st.DrawFn) -> str:
-    """An INI file, with a section that hangs on an answer."""
-    log = "".join(f"{name} = {value}\n" for name, value in _named(draw, OPTIONS).items())
-    database = "<% if cookiecutter.database -%>\n\n[database]\npool = 5\n<% endif -%>\n"
-    return f"[log]\n{log}{database if draw(st.booleans()) else ''}"
+    """A JSON file, with a member that hangs on an answer."""
+    log = "".join(f'    "{name}": "{value}",\n' for name, value in _named(draw, OPTIONS).items())
+    pool = '  "database": {"pool": 5},\n'
+    database = f"<% if cookiecutter.database %>\n{pool}<% endif %>\n" if draw(st.booleans()) else ""
+    return f'{{\n  "log": {{\n{log}    "propagate": true\n  }},\n{database}  "version": 1\n}}\n'
 
 
 def edits(*pools: tuple[Edit, ...]) -> st.SearchStrategy[list[Edit]]:
@@ -348,12 +348,11 @@ class World:
         """Roll a service up with plain scaraplate, its own command."""
         from scaraplate.__main__ import main
 
-        found = templates.find(str(self.history.repository), _name(number))
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "template"
-            folder.mkdir()
-            found.checkout(folder)
-            with quick(Checkout(found, folder)):
+            options = ("--quiet", "--branch", _name(number), "--config", "advice.detachedHead=false")
+            git(Path(name), "clone", *options, str(self.history.repository), str(folder))
+            with imports_apart(folder):
                 arguments = ["rollup", str(folder), str(service), "--no-input"]
                 done = CliRunner().invoke(main, arguments, catch_exceptions=False)
         assert done.exit_code == 0, done.output
@@ -389,7 +388,7 @@ def _rendered(history: History, folder: Path, answers: Answers) -> Path:
     from cookiecutter.main import cookiecutter
 
     options = {"no_input": True, "extra_context": dict(answers), "output_dir": str(folder), "default_config": True}
-    with quick(Checkout(templates.find(str(history.repository), "HEAD"), history.repository)):
+    with imports_apart(history.repository):
         return Path(cookiecutter(str(history.repository), **options))
 
 

@@ -17,7 +17,7 @@ from environments import TEMPLATE
 from rendered import render_here
 from trees import tree
 from twelvefold.cli import main
-from twelvefold.render import imports_apart
+from twelvefold.engine.rendering.imports import imports_apart
 
 SLUG = "pay-api"
 EXTENSION = """
@@ -63,7 +63,7 @@ MERGED: dict[str, dict[str, Any]] = {
     "ci.yml": {"format": "yaml", "keys": {"": "members", "stages": {"members": "value"}}},
     ".gitignore": {"format": "ignore"},
     ".env.example": {"format": "env"},
-    "config/legacy.ini": {"format": "ini"},
+    "config/legacy.json": {"format": "json"},
     "notes.txt": {"format": "text"},
     "docs/notes.txt": {"format": "text"},
 }
@@ -75,7 +75,7 @@ FILES = {
     "README.md": "# << cookiecutter.project_slug >>\n",
     ".gitignore": "# Caches\n.cache/\n*.pyc\n\n# Secrets\n.env\n",
     ".env.example": "# The port.\n#PORT=8000\n# The level.\n#LOG_LEVEL=info\n",
-    "config/legacy.ini": "[log]\nlevel = info\nformat = %(message)s\n",
+    "config/legacy.json": '{\n  "log": {\n    "level": "info",\n    "format": "%(message)s"\n  }\n}\n',
     "notes.txt": "one\ntwo\nthree\nfour\nfive\n",
     "ci.yml": textwrap.dedent(
         """\

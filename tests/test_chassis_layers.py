@@ -7,7 +7,6 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import grimp
 import pytest
@@ -19,7 +18,6 @@ ROOT = Path(__file__).parents[1]
 SERVICE = ROOT / "<<cookiecutter.project_slug>>"
 CONTRACTS = ROOT / "tests/chassis/pyproject.toml"
 NAMES = {
-    "argon2-cffi": "argon2",
     "nats-py": "nats",
     "pyjwt": "jwt",
     "python-dotenv": "dotenv",
@@ -74,13 +72,7 @@ def test_a_new_module_needs_a_layer(copy: Path) -> None:
     assert "chassis.attic" in judged(copy).stdout
 
 
-def _to_judge(source: Path) -> Any:
-    # Until chassis_auth.issuing is a service of its own.
-    marks = [pytest.mark.xfail(reason="issuing imports more")] if (source / "chassis_auth/issuing").is_dir() else []
-    return pytest.param(source, marks=marks, id=source.parent.name)
-
-
-@pytest.mark.parametrize("source", [*map(_to_judge, sources(SERVICE))])
+@pytest.mark.parametrize("source", sources(SERVICE), ids=lambda source: source.parent.name)
 def test_what_is_imported_is_declared(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the chassis imports nothing of a service, whatever that is called."""
     for each in sources(SERVICE):

@@ -1,63 +1,92 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from dataclasses import fields
 from importlib.metadata import version
+from typing import Any, get_type_hints
 
 import click
 import pytest
 from click.testing import CliRunner
+from pydantic import TypeAdapter
 
 from histories import twelvefold
-from twelvefold.cli import COLOURS, Failure, answers_of, exit_code, main
-from twelvefold.decisions import PERSON, Decision, Outcome
+from twelvefold.cli import Failure, main
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.report import Report, lines
-from twelvefold.service import File
-from twelvefold.transaction import Change
-
-SHOW = "from twelvefold.cli import show; show('open', 'look'); show('note', 'plain')"
-
-
-def test_on_a_terminal_there_are_colours() -> None:
-    reader, writer = os.openpty()
-    subprocess.run([sys.executable, "-c", SHOW], stdout=writer, check=True)
-    os.close(writer)
-    said = os.read(reader, 1000).decode()
-    os.close(reader)
-    assert said.splitlines() == ["\x1b[33mlook\x1b[0m", "plain\x1b[0m"]
+from twelvefold.fleet.options import (
+    FleetReportOptions,
+    FleetRollupOptions,
+    FleetRunOptions,
+    FleetStatusOptions,
+    ProposeOptions,
+)
+from twelvefold.options import AdoptOptions, RollupOptions, StatusOptions
 
 
-def test_elsewhere_there_are_none() -> None:
-    done = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True)
-    assert done.stdout == "look\nplain\n"
-
-
-def test_every_colour_is_that_of_a_line_which_a_report_can_have() -> None:
-    decisions = [Decision(outcome, "path", note="note") for outcome in Outcome]
-    old, new = File(b"a"), File(b"b")
-    changes = [Change("a", None, new), Change("b", old, new), Change("c", old, None)]
-    report = Report("pay-api", "/template", "1", "2", "", changes, decisions, ["note"], was_applied=True)
-    assert {kind for kind, _ in lines(report)} >= set(COLOURS)
+def parsed(command: str, *arguments: str) -> dict[str, Any]:
+    """What the command is called with if somebody types that after it."""
+    found = main.commands[command]
+    return found.make_context(command, list(arguments)).params
 
 
 def test_answers_are_split_at_the_first_equals_sign() -> None:
     given = ("ci=github", " owner =a = b", "description=", "ci=gitlab")
-    assert answers_of(given) == {"ci": "gitlab", "owner": "a = b", "description": ""}
+    arguments = [one for answer in given for one in ("--answer", answer)]
+    assert parsed("rollup", *arguments)["answers"] == {"ci": "gitlab", "owner": "a = b", "description": ""}
 
 
 def test_an_answer_without_one_is_refused_with_what_to_type() -> None:
     with pytest.raises(RefusedError, match="such as ci=github; it was given 'ci'"):
-        answers_of(("ci",))
+        parsed("rollup", "--answer", "ci")
 
 
-@pytest.mark.parametrize("outcome", Outcome)
-def test_what_needs_a_person_is_exit_code_2(outcome: Outcome) -> None:
-    kept = Decision(Outcome.KEPT)
-    assert exit_code([kept, Decision(outcome)]) == (2 if outcome in PERSON else 0)
-    assert exit_code([kept, Decision(outcome, is_acknowledged=True)]) == 0
-    assert exit_code([]) == 0
+OPTIONS = {
+    "rollup": RollupOptions,
+    "adopt": AdoptOptions,
+    "status": StatusOptions,
+    "propose": ProposeOptions,
+    "fleet rollup": FleetRollupOptions,
+    "fleet run": FleetRunOptions,
+    "fleet status": FleetStatusOptions,
+    "fleet report": FleetReportOptions,
+}
+
+
+def commands() -> dict[str, click.Command]:
+    """Each command by the words that are typed for it."""
+    fleet = main.commands["fleet"]
+    assert isinstance(fleet, click.Group)
+    alone = {name: command for name, command in main.commands.items() if command is not fleet}
+    return alone | {f"fleet {name}": command for name, command in fleet.commands.items()}
+
+
+def test_each_command_has_options_but_the_one_with_a_single_argument() -> None:
+    assert set(commands()) == {*OPTIONS, "trust"}
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS.items(), ids=str)
+def test_the_options_of_a_command_are_what_can_be_typed(name: str, options: type[Any]) -> None:
+    assert {field.name for field in fields(options)} == {one.name for one in commands()[name].params}
+
+
+TYPED = {"answers": "ci=github", "jobs": "2", "max_failures": "0.5", "timeout": "5", "forge": "gitlab"}
+
+
+def typed(one: click.Parameter) -> list[str]:
+    """Something to type for an option or argument."""
+    example = TYPED.get(str(one.name), "x")
+    if isinstance(one, click.Option):
+        return [one.opts[0]] if one.is_flag else [one.opts[0], example]
+    return [example]
+
+
+@pytest.mark.parametrize("is_everything", [True, False])
+@pytest.mark.parametrize(("name", "options"), OPTIONS.items(), ids=str)
+def test_what_is_typed_is_of_the_type_that_its_field_says(name: str, options: type[Any], is_everything: bool) -> None:
+    command = commands()[name]
+    words = [word for one in command.params if is_everything or one.required for word in typed(one)]
+    given = options(**command.make_context(name, words).params)
+    for field, hint in get_type_hints(options).items():
+        TypeAdapter(hint).validate_python(getattr(given, field), strict=True)
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,16 @@ from click.testing import CliRunner
 
 from conftest import commit, git
 from histories import History, answers_of, twelvefold, write
-from twelvefold import transaction
 from twelvefold.cli import main
-from twelvefold.commands import ask, memo_of, report_of
+from twelvefold.commands import ask, memo_of
+from twelvefold.engine import transaction
+from twelvefold.engine.plan import Plan
+from twelvefold.engine.report import report_of
+from twelvefold.engine.rollup import LastSteps, Rollup
+from twelvefold.engine.template import Template
+from twelvefold.engine.transaction import Change
 from twelvefold.errors import RefusedError
-from twelvefold.plan import Plan
-from twelvefold.rollup import LastSteps, Rollup
 from twelvefold.service import File, Repository, Service
-from twelvefold.template import Template
-from twelvefold.transaction import Change
 
 QUESTIONS: dict[str, Any] = {
     "project_name": "My Service",

@@ -20,7 +20,7 @@ from answers import combinations, label
 from conftest import Render
 from environments import TEMPLATE
 from trees import tree
-from twelvefold.application import Application
+from twelvefold.engine.application import Application
 from twelvefold.git_remote import TemplateRemote
 from twelvefold.memory import Answers
 from twelvefold.strategies.rules import key_path

@@ -10,8 +10,8 @@ import pytest
 from conftest import commit, git
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import (
-    Entry,
     File,
+    ManifestEntry,
     Repository,
     Service,
     folders_above,
@@ -96,8 +96,8 @@ def test_a_link_above_the_service_is_the_user_s_own_affair(tmp_path: Path) -> No
     ],
 )
 def test_a_file_is_as_it_was_rendered_with_its_mode(file: File, is_like: bool) -> None:
-    assert Entry("owned", 0o644, File(b"was").sha256).is_like(file) is is_like
-    assert Entry("owned", 0o664, File(b"was").sha256).is_like(file) is is_like  # git keeps no more of it
+    assert ManifestEntry("owned", 0o644, File(b"was").sha256).is_like(file) is is_like
+    assert ManifestEntry("owned", 0o664, File(b"was").sha256).is_like(file) is is_like  # git keeps no more of it
 
 
 @pytest.mark.parametrize(

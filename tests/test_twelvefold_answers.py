@@ -13,10 +13,22 @@ import twelvefold_answers
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import Environment
-from twelvefold_answers import CAME_OR_WENT, STANDARD_LIBRARY, BadAnswersError, markdown, problems, quoted, weekly
+from twelvefold_answers import (
+    CAME_OR_WENT,
+    STANDARD_LIBRARY,
+    BadAnswersError,
+    executed,
+    markdown,
+    problems,
+    questions,
+    quoted,
+    weekly,
+)
 
+from answers import capabilities
 from commands import run, succeed
 from environments import TEMPLATE, interpreter, render
+from twelvefold.memory import inert
 
 GOOD: dict[str, str | bool] = {
     "project_name": "My Service",
@@ -26,9 +38,7 @@ GOOD: dict[str, str | bool] = {
     "owner": "acme/payments",
     "ci": "gitlab",
     "repository_url": "https://gitlab.example.com:8443/acme/payments/my-service",
-    "database": False,
-    "tasks": True,
-    "auth": True,
+    **dict.fromkeys(capabilities(), True),
 }
 REFUSED = [
     ("project_slug", "My-Service", "type my-service"),
@@ -88,9 +98,7 @@ REFUSED = [
     ("repository_url", 'https://gitlab.com/"/it', "type the address"),
     ("repository_url", "javascript:alert(1)", "type the address"),
     ("ci", "travis", "type gitlab, github or jenkins"),
-    ("database", "yes", "type true or false"),
-    ("tasks", None, "type true or false"),
-    ("auth", 1, "type true or false"),
+    *((question, answer, "type true or false") for question in capabilities() for answer in ("yes", None, 1)),
 ]
 
 
@@ -107,6 +115,25 @@ def test_a_bad_answer_is_refused_with_what_to_type_instead(question: str, answer
     assert found[0].startswith(f"{question} = ")
     assert instead in found[0]
     assert found[0].isprintable()
+
+
+@given(st.text() | st.text('<>%#"\\\n\r a'))
+@example("<< 7 * 7 >>")
+def test_what_a_rollup_hands_over_is_not_taken_for_a_template(answer: str) -> None:
+    """`inert` makes a text in quotes of it, which is itself when it is rendered."""
+    assert executed({"description": inert(answer)}) == []
+
+
+TEMPLATES = ["<<1+1>>", "<% if 1 %>2<% endif %>", "a <# b #>", '<< "a" ~ "b" >>', '<< "a" >><< 1 >>', "<< 'a' >>"]
+
+
+@pytest.mark.parametrize("raw", [*TEMPLATES, r'<< "a\" ~ 1 ~ "b" >>', '<<"a">>'])
+def test_only_a_text_in_quotes_is_no_template(raw: str) -> None:
+    assert len(executed({"description": raw})) == 1
+
+
+def test_the_template_s_own_defaults_are_templates() -> None:
+    assert executed(questions()) == []
 
 
 def test_all_bad_answers_are_told_at_once() -> None:

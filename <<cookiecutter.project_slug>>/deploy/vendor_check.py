@@ -1,6 +1,7 @@
-"""Proves by its hashes that vendor/ is what the template rendered, and has tested: `make vendored`.
+"""Proves by its hashes that the chassis in vendor/ is what the template rendered, and has tested: `make vendored`.
 
-Reads nothing but `.twelvefold/manifest.json` and vendor/. Exits with 1, and with each path that is another, if one is.
+Reads nothing but `.twelvefold/manifest.json` and vendor/, and of that only the distributions that the manifest names.
+Exits with 1, and with each path that is another, if one is.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ LEFT = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "build", "
 
 
 def differences(manifest: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """A sentence for each file in vendor/ that is not as the manifest has it."""
+    """A sentence for each file of a distribution in vendor/ that is not as the manifest has it."""
     known = {path: entry["sha256"] for path, entry in manifest.items() if path.startswith(f"{VENDOR}/")}
-    there = {path.as_posix(): path for path in sorted(VENDOR.rglob("*")) if is_source(path)}
+    homes = {VENDOR / path.split("/")[1] for path in known}
+    found = [path for home in homes for path in (home, *home.rglob("*")) if is_source(path)]
+    there = {path.as_posix(): path for path in found}
     for path, sha256 in known.items():
         if path not in there:
             yield f"{path} is missing"

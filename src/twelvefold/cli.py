@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from twelvefold.decisions import Decision
-from twelvefold.errors import RefusedError
+from twelvefold import console
+from twelvefold.errors import FailedError, InterruptedByUser, RefusedError
 
 TOKEN_FILE = click.option("--token-file", metavar="FILE", help="The file that holds the token; - for standard input.")
 SERVICE = click.argument("service", type=click.Path(path_type=Path), default=Path())
@@ -27,15 +27,6 @@ REPORTS = click.option(
     metavar="FILE",
     help="Write a report: FILE.md or FILE.json; may be given for both.",
 )
-COLOURS = {
-    "title": {"bold": True},
-    "added": {"fg": "green"},
-    "deleted": {"fg": "red"},
-    "changed": {"fg": "blue"},
-    "settled": {"fg": "cyan"},
-    "open": {"fg": "yellow"},
-    "summary": {"bold": True},
-}
 
 
 class Failure(click.Group):
@@ -45,23 +36,11 @@ class Failure(click.Group):
         try:
             return super().invoke(ctx)
         except OSError as error:
-            raise _failed(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from error
+            raise FailedError(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from error
         except KeyboardInterrupt as error:
             raise InterruptedByUser(
                 "Interrupted. If files were being changed, the next command finishes that: twelvefold status"
             ) from error
-
-
-class InterruptedByUser(click.ClickException):
-    """Somebody pressed Ctrl-C. The exit code is the shell's, so that it is not taken for one of ours."""
-
-    exit_code = 130
-
-
-def _failed(sentence: str) -> click.ClickException:
-    from twelvefold.errors import FailedError
-
-    return FailedError(sentence)
 
 
 @click.group(cls=Failure, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,9 +53,20 @@ def main() -> None:
     """
 
 
+def answers_of(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """The values of --answer, `question=answer`, as a mapping. Raises RefusedError if there is no `=`."""
+    pairs = [one.partition("=") for one in given]
+    for question, equals, _ in pairs:
+        if not equals:
+            raise RefusedError(f"--answer takes QUESTION=ANSWER, such as ci=github; it was given {question!r}.")
+    return {question.strip(): answer for question, _, answer in pairs}
+
+
 def version_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which version of the template, with which answers."""
-    answer = click.option("--answer", "answers", multiple=True, metavar="QUESTION=ANSWER", help="Give an answer.")
+    answer = click.option(
+        "--answer", "answers", multiple=True, callback=answers_of, metavar="QUESTION=ANSWER", help="Give an answer."
+    )
     ref = click.option("--ref", metavar="REF", help="A tag, branch or commit; the newest release if not given.")
     return ref(answer(command))
 
@@ -93,11 +83,12 @@ def version_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--heal", is_flag=True, help="Yes, edits in what the template owns are to go: no exit code 2 for them.")
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock at the end.")
 @click.option("--allow-downgrade", is_flag=True, help="Go back to an older version of the template.")
-def rollup(service: Path, **options: Any) -> None:
+def rollup(**given: Any) -> None:
     """Bring SERVICE in step with its template."""
     from twelvefold.commands import run_rollup
+    from twelvefold.options import RollupOptions
 
-    sys.exit(run_rollup(service, options))
+    sys.exit(run_rollup(RollupOptions(**given)))
 
 
 @main.command()
@@ -110,25 +101,27 @@ def rollup(service: Path, **options: Any) -> None:
 @click.option("--branch", metavar="NAME", help="Do it on this branch, and commit.")
 @click.option("--commit", is_flag=True, help="Commit what it changed.")
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock at the end.")
-def adopt(repository: Path, **options: Any) -> None:
+def adopt(**given: Any) -> None:
     """Bring REPOSITORY, which no template made, under one."""
     from twelvefold.commands import run_adopt
+    from twelvefold.options import AdoptOptions
 
-    sys.exit(run_adopt(repository, options))
+    sys.exit(run_adopt(AdoptOptions(**given)))
 
 
 @main.command()
 @SERVICE
 @TEMPLATE
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(service: Path, template: str | None, as_json: bool) -> None:
+def status(**given: Any) -> None:
     """Say where SERVICE stands.
 
     Its version, the newest one, and what is not as the template has it. Exit code 1 if it is not in step.
     """
     from twelvefold.commands import run_status
+    from twelvefold.options import StatusOptions
 
-    sys.exit(run_status(service, template, as_json=as_json))
+    sys.exit(run_status(StatusOptions(**given)))
 
 
 @main.command()
@@ -138,10 +131,10 @@ def trust(url: str) -> None:
 
     Its hooks and extensions may run on this machine then, whenever a service names it.
     """
-    from twelvefold import template
+    from twelvefold.engine import template
 
     template.trust(url)
-    click.echo(f"Trusted. To take it back, remove its line in {template.trusted_file()}")
+    console.say(f"Trusted. To take it back, remove its line in {template.trusted_file()}")
 
 
 @main.command()
@@ -162,15 +155,16 @@ def trust(url: str) -> None:
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600, help="Seconds that it may take.")
 @REPORTS
-def propose(service: Path, **options: Any) -> None:
+def propose(**given: Any) -> None:
     """Propose the update of SERVICE to the repository that it is a clone of: a branch, and a request.
 
     For a service's own pipeline. The clone stays as it is.
     """
     with needing_the_extra():
+        from twelvefold.fleet.options import ProposeOptions
         from twelvefold.fleet.pull import run_propose
 
-    sys.exit(run_propose(service, options))
+    sys.exit(run_propose(ProposeOptions(**given)))
 
 
 @main.group()
@@ -208,12 +202,13 @@ MAX_FAILURES = click.option(
 @MAX_FAILURES
 @click.option("--no-lock", is_flag=True, help="Do not run uv lock.")
 @click.option("--build", is_flag=True, help="Let uv lock run what services and their dependencies build with.")
-def fleet_rollup(**options: Any) -> None:
+def fleet_rollup(**given: Any) -> None:
     """Propose the update to every service: a branch, and a request that describes it."""
     with needing_the_extra():
         from twelvefold.fleet.commands import run_rollup
+        from twelvefold.fleet.options import FleetRollupOptions
 
-    sys.exit(run_rollup(options))
+    sys.exit(run_rollup(FleetRollupOptions(**given)))
 
 
 @fleet.command("run")
@@ -229,12 +224,13 @@ def fleet_rollup(**options: Any) -> None:
 @JOBS
 @MAX_FAILURES
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def fleet_run(**options: Any) -> None:
+def fleet_run(**given: Any) -> None:
     """Run COMMAND in every repository, and propose what it changed: twelvefold fleet run --branch NAME -- COMMAND."""
     with needing_the_extra():
         from twelvefold.fleet.commands import run_command
+        from twelvefold.fleet.options import FleetRunOptions
 
-    sys.exit(run_command(options))
+    sys.exit(run_command(FleetRunOptions(**given)))
 
 
 @fleet.command("status")
@@ -243,12 +239,13 @@ def fleet_run(**options: Any) -> None:
 @TOKEN_FILE
 @ONLY
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def fleet_status(**options: Any) -> None:
+def fleet_status(**given: Any) -> None:
     """Say where every service stands, as the last run found it."""
     with needing_the_extra():
         from twelvefold.fleet.commands import run_status
+        from twelvefold.fleet.options import FleetStatusOptions
 
-    sys.exit(run_status(options))
+    sys.exit(run_status(FleetStatusOptions(**given)))
 
 
 @fleet.command("report")
@@ -260,12 +257,13 @@ def fleet_status(**options: Any) -> None:
     "--output", type=click.Path(path_type=Path), default=Path("fleet.html"), metavar="FILE", show_default=True
 )
 @click.option("--title", metavar="TEXT", default="The fleet", show_default=True, help="Of the page.")
-def fleet_report(**options: Any) -> None:
+def fleet_report(**given: Any) -> None:
     """Write the fleet's page: one HTML file that shows where every service stands."""
     with needing_the_extra():
         from twelvefold.fleet.commands import run_report
+        from twelvefold.fleet.options import FleetReportOptions
 
-    sys.exit(run_report(options))
+    sys.exit(run_report(FleetReportOptions(**given)))
 
 
 @contextmanager
@@ -278,32 +276,3 @@ def needing_the_extra() -> Iterator[None]:
             f"{error.name} is not installed: the fleet needs the extra. Run: uvx --from 'twelvefold[fleet] @ git+URL' "
             "twelvefold fleet"
         ) from error
-
-
-def answers_of(given: tuple[str, ...]) -> dict[str, str]:
-    """Split `question=answer`. Raises RefusedError if there is no `=`."""
-    pairs = [one.partition("=") for one in given]
-    for question, equals, _ in pairs:
-        if not equals:
-            raise RefusedError(f"--answer takes QUESTION=ANSWER, such as ci=github; it was given {question!r}.")
-    return {question.strip(): answer for question, _, answer in pairs}
-
-
-def show(kind: str, line: str) -> None:
-    """Print a line, in colour on a terminal."""
-    click.echo(click.style(line, **COLOURS.get(kind, {})))  # type: ignore[arg-type]
-
-
-@contextmanager
-def unread() -> Iterator[None]:
-    """Go on in silence if nobody reads what is printed inside any more, as `head` does not: the exit code stays."""
-    try:
-        yield
-    except BrokenPipeError:
-        # as in the note on SIGPIPE in https://docs.python.org/3/library/signal.html
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def exit_code(decisions: Iterable[Decision]) -> int:
-    """2 if a person should look at one of the decisions."""
-    return 2 if any(decision.needs_person for decision in decisions) else 0

@@ -6,87 +6,85 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import click
 
-from twelvefold import report as reports
-from twelvefold import rollup as engine
-from twelvefold import transaction
-from twelvefold.changelog import between
-from twelvefold.cli import answers_of, exit_code, show, unread
+from twelvefold.console import ExitCode, exit_code, say, show, show_text, unread
 from twelvefold.decisions import Decision
+from twelvefold.engine import report as reports
+from twelvefold.engine import rollup as engine
+from twelvefold.engine import transaction
+from twelvefold.engine.hidden import refuse_hidden
+from twelvefold.engine.plan import patch
+from twelvefold.engine.report import Report, report_of
+from twelvefold.engine.rollup import LastSteps, Rollup, Wanted
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.hidden import refuse_hidden
-from twelvefold.plan import patch
-from twelvefold.report import Report
-from twelvefold.rollup import LastSteps, Request, Rollup
+from twelvefold.options import AdoptOptions, RollupOptions, StatusOptions, UpdateOptions
 from twelvefold.service import Repository
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
 
 
-def run_rollup(folder: Path, options: Mapping[str, Any]) -> int:
+def run_rollup(options: RollupOptions) -> ExitCode:
     """Roll up, or say what a rollup would do, and return the exit code."""
     refuse_unknown_report(options)
-    is_dry = options["check"] or options["diff"]
-    repository = Repository.found(folder)
+    repository = Repository.found(options.service)
     stopped = repository if repository and transaction.is_open(repository.state) else None
-    if stopped and is_dry:
-        click.echo(INTERRUPTED)
-        return 1
+    if stopped and options.is_dry:
+        say(INTERRUPTED)
+        return ExitCode.TO_DO
     finished = finish(stopped, options) if stopped else None
     earlier = finished.decisions if finished else []
-    request = Request(
-        folder, options["template"], options["ref"], answers_of(options["answers"]), options["allow_downgrade"]
-    )
-    if options["branch"] and repository and not is_dry:
-        engine.continue_on(repository, options["branch"])
-    rollup = engine.prepare(request, repository)
+    wanted = Wanted(options.service, options.template, options.ref, options.answers, options.allow_downgrade)
+    if options.branch and repository and not options.is_dry:
+        engine.continue_on(repository, options.branch)
+    rollup = engine.prepare(wanted, repository)
     refuse_hidden_lock(rollup, options)
     if finished and rollup.plan.is_empty:
         return exit_code(earlier)
-    if options["heal"]:
+    if options.heal:
         rollup.plan.acknowledge()
-    if is_dry or rollup.plan.is_empty:
-        tell(report_of(rollup, was_applied=not is_dry), options)
+    if options.diff:
+        tell_diff(report_of(rollup, was_applied=False), options)
+    elif options.check or rollup.plan.is_empty:
+        tell(report_of(rollup, was_applied=not options.check), options)
     else:
         change(rollup, options)
-    if is_dry and not rollup.plan.is_empty:
-        return 1
+    if options.is_dry and not rollup.plan.is_empty:
+        return ExitCode.TO_DO
     return exit_code([*earlier, *rollup.plan.decisions])
 
 
-def run_adopt(folder: Path, options: Mapping[str, Any]) -> int:
+def run_adopt(options: AdoptOptions) -> ExitCode:
     """Show, and with --yes do, the first rollup onto a repository; return the exit code."""
-    from twelvefold import adopt
+    from twelvefold.engine import adopt
 
     refuse_unknown_report(options)
-    repository = Repository.found(folder)
+    repository = Repository.found(options.repository)
     stopped = repository if repository and transaction.is_open(repository.state) else None
-    if stopped and not options["yes"]:
-        click.echo(INTERRUPTED)
-        return 1
+    if stopped and not options.yes:
+        say(INTERRUPTED)
+        return ExitCode.TO_DO
     if stopped and (finished := finish(stopped, options)):
         return exit_code(finished.decisions)
-    request = Request(folder, options["template"], options["ref"], answers_of(options["answers"]))
-    template, answers = adopt.begin(request)
-    if not options["no_input"] and sys.stdin.isatty():
+    wanted = Wanted(options.repository, options.template, options.ref, options.answers)
+    template, answers = adopt.begin(wanted)
+    if not options.no_input and sys.stdin.isatty():
         answers = ask(answers, template.questions())
-    if options["branch"] and options["yes"]:
-        engine.continue_on(Repository.around(folder.resolve()), options["branch"])
-    rollup = adopt.prepare(request, template, answers)
+    if options.branch and options.yes:
+        engine.continue_on(Repository.around(options.repository.resolve()), options.branch)
+    rollup = adopt.prepare(wanted, template, answers)
     refuse_hidden_lock(rollup, options)
-    if options["yes"]:
+    if options.yes:
         change(rollup, options)
         return exit_code(rollup.plan.decisions)
     report = report_of(rollup, was_applied=False)
     tell(report, options)
     for decision in report.open:
-        click.echo(decision.patch, nl=False)
-    click.echo("Nothing was changed. To do it: the same command with --yes")
-    return 1
+        show_text(decision.patch)
+    say("Nothing was changed. To do it: the same command with --yes")
+    return ExitCode.TO_DO
 
 
 def ask(answers: Mapping[str, str | bool], questions: Mapping[str, Any]) -> dict[str, str | bool]:
@@ -103,18 +101,18 @@ def ask(answers: Mapping[str, str | bool], questions: Mapping[str, Any]) -> dict
     return asked
 
 
-def locks(rollup: Rollup, options: Mapping[str, Any]) -> bool:
+def locks(rollup: Rollup, options: UpdateOptions) -> bool:
     """Whether the dependencies are locked anew at the end."""
-    return not options["no_lock"] and any(change.path == "pyproject.toml" for change in rollup.plan.changes)
+    return not options.no_lock and any(change.path == "pyproject.toml" for change in rollup.plan.changes)
 
 
-def refuse_hidden_lock(rollup: Rollup, options: Mapping[str, Any]) -> None:
+def refuse_hidden_lock(rollup: Rollup, options: UpdateOptions) -> None:
     """Raise RefusedError if the lock would be made anew, and git does not look at it."""
     if locks(rollup, options):
         refuse_hidden(rollup.repository, ["uv.lock"])
 
 
-def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
+def change(rollup: Rollup, options: UpdateOptions) -> None:
     """Do what was planned and the last steps that were asked for, and tell.
 
     The journal says what was asked for, and is closed after the report is told: whatever a kill leaves undone,
@@ -125,7 +123,7 @@ def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
         return
     repository = rollup.repository
     report = report_of(rollup, was_applied=True)
-    last = LastSteps(locks(rollup, options), bool(options["commit"] or options["branch"]), options["branch"])
+    last = LastSteps(locks(rollup, options), bool(options.commit or options.branch), options.branch)
     with engine.locked(repository.state):
         if transaction.is_open(repository.state):
             raise RefusedError(INTERRUPTED)
@@ -138,7 +136,7 @@ def change(rollup: Rollup, options: Mapping[str, Any]) -> None:
         rollup.plan.decisions += end(repository, report, last, options)
 
 
-def end(repository: Repository, report: Report, last: LastSteps, options: Mapping[str, Any]) -> list[Decision]:
+def end(repository: Repository, report: Report, last: LastSteps, options: UpdateOptions) -> list[Decision]:
     """Take the last steps, tell, and close the journal; return what did not work.
 
     Each step may have been taken before a kill. Raises FailedError if there can be no commit: the files are in place
@@ -163,7 +161,7 @@ def end(repository: Repository, report: Report, last: LastSteps, options: Mappin
     return [failed] if failed else []
 
 
-def finish(repository: Repository, options: Mapping[str, Any]) -> Report | None:
+def finish(repository: Repository, options: UpdateOptions) -> Report | None:
     """Finish the update that was interrupted, as it was asked for, and tell; None if another run was faster.
 
     It is committed if either that command or this one asks for it; else it stays in the working tree, as after a
@@ -175,10 +173,10 @@ def finish(repository: Repository, options: Mapping[str, Any]) -> Report | None:
         last, report = memo_of(repository)
         engine.refuse_other_branch(repository, last)
         transaction.resume(repository.service, repository.state)
-        if options["branch"] and not last.branch:
-            engine.switch(repository, options["branch"])
-        wants_commit = bool(last.commit or options["commit"] or options["branch"])
-        click.echo("Finished the update that was interrupted.")
+        if options.branch and not last.branch:
+            engine.switch(repository, options.branch)
+        wants_commit = bool(last.commit or options.commit or options.branch)
+        say("Finished the update that was interrupted.")
         failed = end(repository, report, replace(last, commit=wants_commit), options)
     return replace(report, decisions=[*report.decisions, *failed])
 
@@ -192,52 +190,43 @@ def memo_of(repository: Repository) -> tuple[LastSteps, Report]:
         raise transaction.damaged(repository.service, repository.state) from error
 
 
-def refuse_unknown_report(options: Mapping[str, Any]) -> None:
+def refuse_unknown_report(options: UpdateOptions) -> None:
     """Raise RefusedError, before anything is done, if a report could not be written at the end."""
-    for path in options["reports"]:
+    for path in options.reports:
         reports.refuse_unknown(path)
 
 
-def report_of(rollup: Rollup, *, was_applied: bool) -> Report:
-    """The report of a rollup."""
-    old = rollup.service.stamp.get("version", "an unknown version") if rollup.service.stamp else ""
-    is_other = not rollup.plan.is_empty and old not in {"", rollup.version}
-    return Report(
-        service=str(rollup.service.answers.get("project_slug") or rollup.service.root.name),
-        template=rollup.template.url,
-        old=old,
-        new=rollup.version,
-        commit=rollup.template.commit,
-        changes=rollup.plan.changes,
-        decisions=rollup.plan.decisions,
-        notes=rollup.plan.notes,
-        was_applied=was_applied,
-        changelog=between(rollup.template.changelog(), old, rollup.version) if is_other else "",
-    )
-
-
-def tell(report: Report, options: Mapping[str, Any]) -> None:
-    """Print the report, or the diff, and write the files that were asked for."""
+def tell(report: Report, options: UpdateOptions) -> None:
+    """Print the report, and write the files that were asked for."""
     with unread():
-        if options.get("diff"):
-            for each in report.changes:
-                click.echo(patch(each.path, each.before, each.after), nl=False)
-        else:
-            for kind, line in reports.lines(report):
-                show(kind, line)
-    for path in options["reports"]:
+        for kind, line in reports.lines(report):
+            show(kind, line)
+    write(report, options)
+
+
+def tell_diff(report: Report, options: UpdateOptions) -> None:
+    """Print what would change, and write the files that were asked for."""
+    with unread():
+        for each in report.changes:
+            show_text(patch(each.path, each.before, each.after))
+    write(report, options)
+
+
+def write(report: Report, options: UpdateOptions) -> None:
+    """Write the files that were asked for."""
+    for path in options.reports:
         reports.write(report, path)
 
 
-def run_status(folder: Path, template: str | None, *, as_json: bool) -> int:
+def run_status(options: StatusOptions) -> ExitCode:
     """Say where a service stands, and return the exit code: 1 if a rollup has something to do."""
-    from twelvefold.status import status_of
+    from twelvefold.engine.status import status_of
 
-    status = status_of(folder, template)
+    status = status_of(options.service, options.template)
     with unread():
-        if as_json:
-            click.echo(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
+        if options.as_json:
+            say(json.dumps(status.as_data(), indent=2, ensure_ascii=False))
         else:
             for kind, line in status.lines():
                 show(kind, line)
-    return 0 if status.is_in_step else 1
+    return ExitCode.DONE if status.is_in_step else ExitCode.TO_DO

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-import click
+from twelvefold.console import warn
 
 
 class Outcome(enum.StrEnum):
@@ -20,6 +20,8 @@ class Outcome(enum.StrEnum):
     CONFLICT = "conflict"  # both changed the same lines; yours stay
     UNREADABLE = "unreadable"  # could not be parsed; left as it is
     MOVED = "moved"  # yours, at the template's new path
+    REMOVED = "removed"  # the template's folder is there no more, and neither are your edits in it
+    REHOMED = "rehomed"  # yours, out of a folder that is the template's
     RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
     FAILED = "failed"  # a last step, such as uv lock, did not work
     LEFT = "left"  # a last step that the service's own pipeline has to take
@@ -70,6 +72,19 @@ class Decision:
     def as_data(self) -> dict[str, object]:
         """For JSON reports."""
         return {**asdict(self), "outcome": str(self.outcome), "needs_person": self.needs_person}
+
+
+@dataclass(frozen=True, slots=True)
+class MergedFile:
+    """What a merged file becomes, and what was decided about it."""
+
+    content: bytes
+    decisions: Sequence[Decision] = ()
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether the template's changes are in it, so that its last-applied copy may advance."""
+        return not any(decision.outcome is Outcome.UNREADABLE for decision in self.decisions)
 
 
 def shown(value: str | None) -> str:
@@ -130,6 +145,8 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.CONFLICT: _conflict,
     Outcome.UNREADABLE: lambda decision: f"left as it is: {decision.note}",
     Outcome.MOVED: lambda decision: decision.note,
+    Outcome.REMOVED: lambda decision: decision.note,
+    Outcome.REHOMED: lambda decision: decision.note,
     Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
     Outcome.FAILED: lambda decision: decision.note,
     Outcome.LEFT: lambda decision: decision.note,
@@ -143,7 +160,7 @@ def record(decision: Decision) -> None:
     if _collected is not None:
         _collected.append(decision)
     else:
-        click.echo(f"{decision.path}: {decision.sentence}", err=True)
+        warn(f"{decision.path}: {decision.sentence}")
 
 
 @contextmanager

@@ -5,11 +5,12 @@ One rollup at a time in a process: scaraplate changes the working directory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twelvefold.strategies.files import MergedFile
+from twelvefold.decisions import MergedFile
 
 
 @dataclass(slots=True)
@@ -20,13 +21,11 @@ class Run:
     applied: frozenset[str] | None = None
     """The merged files whose last-applied copy is one, None if all are: the manifest knows what was applied."""
     merged: dict[str, MergedFile] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The keys that the template's text is read without, by merged file: see `twelvefold.engine.application`."""
 
 
 _run: Run | None = None
-left_out: Mapping[str, Sequence[str]] = {}
-"""The keys that the template's text is read without, by merged file: see `twelvefold.application`."""
-is_guarded = True
-"""Whether the service is looked at before scaraplate writes: `twelvefold` has done so, and has a copy written."""
 
 
 def start(target: Path) -> None:
@@ -34,6 +33,17 @@ def start(target: Path) -> None:
     global _run
     if not is_render(target):
         _run = Run(target.resolve())
+
+
+@contextmanager
+def running(run: Run) -> Iterator[None]:
+    """Inside, `run` is the one that goes on: scaraplate's strategies are called without its context class."""
+    global _run
+    before, _run = _run, run
+    try:
+        yield
+    finally:
+        _run = before
 
 
 def current() -> Run:

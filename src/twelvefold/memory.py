@@ -15,11 +15,11 @@ import yaml
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
 from twelvefold import latch
-from twelvefold.answers import packages_of
+from twelvefold.engine.answers import named_after, packages_of
+from twelvefold.engine.guards import refuse_own_application, refuse_what_would_be_lost
+from twelvefold.engine.template import refuse_old_engine
 from twelvefold.errors import RefusedError
-from twelvefold.guards import refuse_own_application, refuse_what_would_be_lost
 from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
-from twelvefold.template import refuse_old_engine
 
 RESTORE = "Restore it from git: git checkout --"
 # What Jinja would not copy as it stands: the template's delimiters, and line ends, which Jinja normalises.
@@ -49,16 +49,16 @@ class Answers(CookieCutterContext):
         refuse_new_rules()
         manifest = self._load(MANIFEST)
         refuse_other_places(self.target_path, manifest)
-        if latch.is_guarded and not latch.is_render(self.target_path):
+        if not latch.is_render(self.target_path):
             refuse_own_application(self._load(TEMPLATE))
         answers = self._load(ANSWERS)
         for question, answer in answers.items():
             self._check(question, answer)
-        answers = {**_named_after(self.target_path.resolve().name), **answers}
+        answers = {**named_after(self.target_path.resolve().name), **answers}
         refuse_another_package(answers, manifest)
-        if latch.is_guarded and latch.is_render(self.target_path):
+        if latch.is_render(self.target_path):
             refuse_what_would_be_lost(latch.current().service, Path.cwd())
-        elif latch.is_guarded:
+        else:
             latch.current().applied = frozenset(path for path, entry in manifest.items() if entry.get("sha256"))
         return CookieCutterContextDict({question: inert(answer) for question, answer in answers.items()})
 
@@ -164,7 +164,3 @@ def refuse_another_package(answers: dict[str, str | bool], manifest: dict[str, A
             f"{ANSWERS} names the package {package}, but the service was rendered with src/{was}/. Set "
             f'"package_name": "{was}"; an update does not rename a package.'
         )
-
-
-def _named_after(folder: str) -> dict[str, str | bool]:
-    return {"project_slug": folder, "project_name": folder.replace("-", " ").title()}

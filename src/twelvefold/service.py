@@ -24,7 +24,7 @@ OWNERS = frozenset({"owned", "seeded", "merged"})
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """What the memory knows of a rendered path: whose it is, its mode and the hash of its bytes."""
 
     owner: str
@@ -68,7 +68,7 @@ class Service:
 
     root: Path
     answers: Mapping[str, str | bool] = field(default_factory=dict)
-    manifest: Mapping[str, Entry] = field(default_factory=dict)
+    manifest: Mapping[str, ManifestEntry] = field(default_factory=dict)
     stamp: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -245,18 +245,18 @@ def refuse_half_characters(question: str, answer: str | bool) -> None:
         ) from error
 
 
-def manifest_of(content: Mapping[str, Any]) -> dict[str, Entry]:
+def manifest_of(content: Mapping[str, Any]) -> dict[str, ManifestEntry]:
     """The manifest's entries by path. Raises RefusedError if one is damaged."""
     for path in content:
         refuse_outside(path)
     return {path: _entry(path, entry) for path, entry in content.items()}
 
 
-def _entry(path: str, entry: Any) -> Entry:
+def _entry(path: str, entry: Any) -> ManifestEntry:
     try:
         if entry["owner"] not in OWNERS or not isinstance(entry["sha256"], str):
             raise ValueError(entry)
-        return Entry(entry["owner"], int(entry["mode"], 8), entry["sha256"], entry.get("unmerged") is True)
+        return ManifestEntry(entry["owner"], int(entry["mode"], 8), entry["sha256"], entry.get("unmerged") is True)
     except (TypeError, KeyError, ValueError) as error:
         raise RefusedError(f"{MANIFEST} is damaged at {path}. Restore it: git checkout -- {MANIFEST}") from error
 

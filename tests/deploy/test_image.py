@@ -20,6 +20,7 @@ from environments import VERSION, render, without_project
 SECRET = "correct-horse-battery"  # noqa: S105 - looked for, and not to be found
 UNCHECKED_HASH = 1
 GRACE_SECONDS = 30
+INSTALLED = "venv/lib/python3*/site-packages/chassis/source.py"
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +78,7 @@ def test_it_says_what_it_is(image: Image, source: Path) -> None:
         "org.opencontainers.image.version": "0.1.0",
         "org.opencontainers.image.revision": revision,
         "org.opencontainers.image.source": "https://gitlab.com/my-team/my-service",
-        "io.twelvefold.template.version": VERSION,
+        "io.twelvefold.engine.template.version": VERSION,
     }
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image.config["User"])
     assert image.config["StopSignal"] == "SIGTERM"
@@ -86,12 +87,19 @@ def test_it_says_what_it_is(image: Image, source: Path) -> None:
 def test_no_secret_no_history_and_no_tool_is_in_it(image: Image) -> None:
     files = [path for folder in ("app", "venv") for path in (image.root / folder).rglob("*") if path.is_file()]
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
-    assert {path.name for path in (image.root / "app").rglob("*") if path.is_file()} == {
-        "settings.toml",
-        "template.json",
-    }
+    assert {path.name for path in (image.root / "app").rglob("*") if path.is_file()} == {"settings.toml"}
     assert not {"uv", "pip", "pytest", "ruff", "mypy"} & {path.name for path in (image.root / "venv/bin").iterdir()}
     assert not [path for path in files if "vendor" in path.parts]
+
+
+def test_a_byte_that_changed_in_vendor_is_in_the_next_image(image: Image, source: Path, tmp_path: Path) -> None:
+    """With the same cache: what lies in vendor/ has the same version then, and its pyproject.toml the same bytes."""
+    elsewhere = Path(shutil.copytree(source, tmp_path / "my-service", symlinks=True))
+    changed = elsewhere / "vendor/chassis/src/chassis/source.py"
+    changed.write_text(f"{changed.read_text(encoding='utf-8')}# second\n", encoding="utf-8")
+    with built(elsewhere, "changed") as second:
+        texts = [next(one.root.glob(INSTALLED)).read_text(encoding="utf-8") for one in (image, second)]
+        assert ["# second" in text for text in texts] == [False, True]
 
 
 def test_all_of_it_is_compiled_once_and_for_all(image: Image) -> None:

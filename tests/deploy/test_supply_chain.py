@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
+from twelvefold_answers import distributions
 
 from advisories import ADVISORY, VULNERABLE, advisories
 from commands import Done, run, succeed
 from conftest import Render, commit
-from environments import EVERYTHING, without_project
+from environments import EVERYTHING, VERSION, without_project
 
 NEITHER_SHIPPED_NOR_LOCKED = {"my-service"}
 
@@ -25,7 +27,7 @@ def make(service: Path, *arguments: str) -> Done:
 
 def shipped(service: Path) -> dict[str, str]:
     """The distributions that the image holds and their versions, as the lock has them."""
-    export = ("uv", "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", "--quiet")
+    export = ("uv", "export", "--frozen", "--no-dev", "--no-emit-local", "--no-header", "--no-annotate", "--quiet")
     lines = succeed(*export, "--no-hashes", cwd=service, env=without_project()).splitlines()
     here = [line.partition(" ;")[0].strip() for line in lines if "win32" not in line and "python_full" not in line]
     return {normal(name): version for name, _, version in (line.partition("==") for line in here)}
@@ -48,11 +50,13 @@ def test_the_parts_and_their_licences_are_listed(answers: dict[str, str | bool],
     listed = {normal(part["name"]): part["version"] for part in found["components"]}
     listed.pop("my-service", None)
     assert (found["bomFormat"], found["metadata"]["component"]["name"]) == ("CycloneDX", "my-service")
-    assert listed == shipped(service)
+    vendored = {f"twelvefold-{name}": f"{Version(VERSION)}+vendored" for name in distributions(answers)}
+    assert listed == {**shipped(service), **vendored}
+    assert str(service) not in bill.decode()
     assert "pytest" not in listed
     with (service / "dist/licences.csv").open(encoding="utf-8") as file:
         licensed = {normal(row["Name"]) for row in csv.DictReader(file)}
-    assert licensed | {"taskiq-dependencies"} >= listed.keys()
+    assert licensed >= listed.keys()
     assert make(service, "sbom").returncode == 0
     assert (service / "dist/sbom.cdx.json").read_bytes() == bill
     refused = make(service, "licences", "LICENCES=BSD;Apache")

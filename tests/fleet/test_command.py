@@ -14,7 +14,7 @@ from twelvefold.fleet.branch import Branch
 from twelvefold.fleet.command import Order, carry_out, try_out
 from twelvefold.fleet.forges import NoForge
 from twelvefold.fleet.remote import Clone, Remote, heads
-from twelvefold.fleet.results import Outcome
+from twelvefold.fleet.results import TurnOutcome
 
 NAME = "chore/it"
 
@@ -43,7 +43,7 @@ def order(script: str, **values: object) -> Order:
 
 def test_it_runs_in_the_service_s_folder(bare: Path) -> None:
     done = carry_out(look(bare), order("cat a.txt >b.txt", folder="services/cart"))
-    assert (done.outcome, done.sentence) == (Outcome.PROPOSED, "1 file changed.")
+    assert (done.outcome, done.sentence) == (TurnOutcome.PROPOSED, "1 file changed.")
     assert git(bare, "show", f"{NAME}:services/cart/b.txt") == "a\n"
     assert "- `services/cart/b.txt`" in done.body
 
@@ -51,16 +51,16 @@ def test_it_runs_in_the_service_s_folder(bare: Path) -> None:
 def test_what_it_committed_itself_is_proposed_too(bare: Path) -> None:
     script = "echo b >b.txt; git add b.txt; git -c user.name=x -c user.email=x@x commit -qm x; echo c >c.txt"
     done = carry_out(look(bare), order(script))
-    assert (done.outcome, done.sentence) == (Outcome.PROPOSED, "2 files changed.")
+    assert (done.outcome, done.sentence) == (TurnOutcome.PROPOSED, "2 files changed.")
     assert git(bare, "log", "--format=%s", NAME).splitlines() == ["chore: it", "Begin"]
 
 
 def test_trying_out_changes_nothing(bare: Path) -> None:
     done = try_out(look(bare), order("echo b >b.txt"))
-    assert done.outcome is Outcome.WOULD_CHANGE
+    assert done.outcome is TurnOutcome.WOULD_CHANGE
     assert not (bare.parent / "clones/pay/b.txt").exists()
     assert git(bare, "branch", "--list", NAME) == ""
-    assert try_out(look(bare), order("true")).outcome is Outcome.IN_STEP
+    assert try_out(look(bare), order("true")).outcome is TurnOutcome.IN_STEP
 
 
 def test_one_that_fails_proposes_nothing_and_tells_how_it_ended(bare: Path) -> None:

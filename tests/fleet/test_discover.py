@@ -12,7 +12,7 @@ from conftest import git
 from forge_server import TOKEN, Fault, serving
 from forge_server import Forge as Server
 from twelvefold.errors import FailedError
-from twelvefold.fleet.config import Discovered, Forge
+from twelvefold.fleet.config import Discovered, ForgeConfig
 from twelvefold.fleet.discover import discovered
 
 KINDS = ["gitlab", "github"]
@@ -31,7 +31,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def found(server: Server, kind: str, token: str = TOKEN, **wanted: Any) -> list[str]:
     api = server.url if kind == "gitlab" else f"{server.url}/api/v3"
-    listed = discovered(Discovered(**{kind: "acme", **wanted}), Forge.model_validate({"kind": kind, "url": api}), token)
+    listed = discovered(
+        Discovered(**{kind: "acme", **wanted}), ForgeConfig.model_validate({"kind": kind, "url": api}), token
+    )
     assert all(one.url.startswith(f"{server.url}/acme/") for one in listed)
     return [one.url.removeprefix(f"{server.url}/acme/").removesuffix(".git") for one in listed]
 

@@ -14,7 +14,7 @@ import pytest
 
 from conftest import commit, git
 from fleets import BRANCH, Fleet
-from twelvefold.fleet.results import Outcome, Results
+from twelvefold.fleet.results import Results, TurnOutcome
 
 
 def forbid_pushes(repository: Path) -> None:
@@ -47,12 +47,12 @@ def test_one_bad_repository_never_stops_the_others(fleet: Fleet) -> None:
     results = fleet.rollup("--max-failures", "1", exit_code=3)
     outcomes = {name: result.outcome for name, result in results.items()}
     assert outcomes == {
-        "a": Outcome.PROPOSED,
-        "broken": Outcome.FAILED,
-        "c": Outcome.PROPOSED,
-        "e": Outcome.PROPOSED,
-        "empty": Outcome.FAILED,
-        "protected": Outcome.FAILED,
+        "a": TurnOutcome.PROPOSED,
+        "broken": TurnOutcome.FAILED,
+        "c": TurnOutcome.PROPOSED,
+        "e": TurnOutcome.PROPOSED,
+        "empty": TurnOutcome.FAILED,
+        "protected": TurnOutcome.FAILED,
     }
     assert "Let the token's user push" in results["protected"].sentence
     assert results["empty"].sentence == "The repository is empty, or has no main branch."
@@ -65,7 +65,7 @@ def test_a_repository_that_no_template_made_needs_a_person(fleet: Fleet) -> None
     commit(other, "Another")
     git(fleet.folder, "clone", "--quiet", "--bare", "other", "git/other.git")
     result = fleet.rollup(exit_code=2)["other"]
-    assert result.outcome is Outcome.PERSON
+    assert result.outcome is TurnOutcome.PERSON
     assert "twelvefold adopt" in result.sentence
 
 
@@ -158,7 +158,7 @@ def test_what_was_killed_goes_on(fleet: Fleet) -> None:
     assert 3 <= len(before) < len(names)
     after = fleet.rollup()
     assert set(after) == set(names)
-    assert {result.outcome for result in after.values()} == {Outcome.PROPOSED}
+    assert {result.outcome for result in after.values()} == {TurnOutcome.PROPOSED}
     for name, result in before.items():
         assert after[name].proposal == result.proposal
     assert all(len(fleet.commits(name, BRANCH)) == 2 for name in names)
@@ -214,7 +214,7 @@ def test_a_result_that_cannot_be_read_is_looked_up_again(fleet: Fleet) -> None:
     fleet.rollup()
     for path in (fleet.folder / ".fleet/results").iterdir():
         path.write_text("{", encoding="utf-8")
-    assert fleet.rollup()["a"].outcome is Outcome.PROPOSED
+    assert fleet.rollup()["a"].outcome is TurnOutcome.PROPOSED
 
 
 @pytest.mark.parametrize(

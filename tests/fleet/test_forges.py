@@ -17,7 +17,7 @@ from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Fault, Forge, serving
 from twelvefold.fleet.forges import USERS
-from twelvefold.fleet.results import Outcome
+from twelvefold.fleet.results import TurnOutcome
 
 KINDS = ["gitlab", "github"]
 
@@ -44,7 +44,7 @@ def configure(fleet: Fleet, forge: Forge, kind: str, **values: object) -> None:
 def test_a_request_is_opened_updated_and_closed(kind: str, fleet: Fleet, forge: Forge) -> None:
     configure(fleet, forge, kind)
     result = fleet.rollup()["pay"]
-    assert result.outcome is Outcome.PROPOSED, result.sentence
+    assert result.outcome is TurnOutcome.PROPOSED, result.sentence
     (request,) = forge.requests
     assert request["title"] == "chore: update from the template, 0.1.0 to 0.2.0"
     assert request["description"].startswith("# pay-api: 0.1.0 → 0.2.0")
@@ -57,7 +57,7 @@ def test_a_request_is_opened_updated_and_closed(kind: str, fleet: Fleet, forge: 
     assert request["title"] == "chore: update from the template, 0.1.0 to 0.3.0"
     assert request["labels"] == ["twelvefold", "of-a-reviewer"]
     git(fleet.repository("acme/pay"), "update-ref", "refs/heads/main", f"refs/heads/{BRANCH}")
-    assert fleet.rollup()["pay"].outcome is Outcome.IN_STEP
+    assert fleet.rollup()["pay"].outcome is TurnOutcome.IN_STEP
     assert request["state"] == "closed"
     assert forge.notes == [(1, "The service is in step with the template without this.")]
     assert fleet.branches("acme/pay") == ["main"]
@@ -67,11 +67,11 @@ def test_a_request_is_opened_updated_and_closed(kind: str, fleet: Fleet, forge: 
 def test_what_needs_a_person_is_labelled_until_it_does_not(kind: str, fleet: Fleet, forge: Forge) -> None:
     configure(fleet, forge, kind)
     fleet.push("acme/pay", "owned/core.py", "PATCHED = True\n")
-    assert fleet.rollup(exit_code=2)["pay"].outcome is Outcome.PERSON
+    assert fleet.rollup(exit_code=2)["pay"].outcome is TurnOutcome.PERSON
     assert forge.requests[0]["labels"] == ["twelvefold", "needs-a-person"]
     assert "## Please look at" in forge.requests[0]["description"]
     configure(fleet, forge, kind, services=[{"url": f"{forge.url}/acme/pay.git", "heal": True}])
-    assert fleet.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert fleet.rollup()["pay"].outcome is TurnOutcome.PROPOSED
     assert forge.requests[0]["labels"] == ["twelvefold"]
 
 
@@ -89,7 +89,7 @@ def test_of_two_runs_at_once_the_second_finds_the_first_s_request(kind: str, fle
 
     forge.create("acme/pay", BRANCH, {"title": "t", "description": "d", "labels": [], "base": "main"})
     forge.open_of = too_early  # type: ignore[method-assign]
-    assert fleet.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert fleet.rollup()["pay"].outcome is TurnOutcome.PROPOSED
     assert seen
     assert len(forge.requests) == 1
     assert forge.requests[0]["title"].startswith("chore: update")
@@ -100,7 +100,7 @@ def test_of_two_runs_at_once_the_second_finds_the_first_s_request(kind: str, fle
 def test_what_passes_by_itself_is_tried_again(kind: str, fault: Fault, fleet: Fleet, forge: Forge) -> None:
     configure(fleet, forge, kind)
     forge.faults.extend([fault, fault])
-    assert fleet.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert fleet.rollup()["pay"].outcome is TurnOutcome.PROPOSED
     assert len(forge.requests) == 1
 
 
@@ -118,10 +118,10 @@ def test_a_refusal_is_told_in_a_sentence(kind: str, status: int, said: str, flee
     configure(fleet, forge, kind)
     forge.faults.extend([Fault(status)] * 20)
     result = fleet.rollup(exit_code=3)["pay"]
-    assert result.outcome is Outcome.FAILED
+    assert result.outcome is TurnOutcome.FAILED
     assert said in result.sentence
     forge.faults.clear()
-    assert fleet.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert fleet.rollup()["pay"].outcome is TurnOutcome.PROPOSED
     assert len(fleet.commits("acme/pay", BRANCH)) == 2
 
 
@@ -129,7 +129,7 @@ def test_a_refusal_is_told_in_a_sentence(kind: str, status: int, said: str, flee
 def test_a_token_that_is_wrong_fails_before_anything_is_pushed(kind: str, fleet: Fleet, forge: Forge) -> None:
     configure(fleet, forge, kind)
     fleet.keep_token("wrong")
-    assert fleet.rollup(exit_code=3)["pay"].outcome is Outcome.FAILED
+    assert fleet.rollup(exit_code=3)["pay"].outcome is TurnOutcome.FAILED
     (fleet.folder / "token").unlink()
     said = fleet.run("rollup", exit_code=2)
     assert "The file that token_file in fleet.toml names cannot be read: No such file or directory." in said
@@ -140,7 +140,7 @@ def test_an_archived_repository_fails_with_a_sentence(fleet: Fleet, forge: Forge
     configure(fleet, forge, "gitlab")
     forge.archived.add("acme/pay")
     result = fleet.rollup(exit_code=3)["pay"]
-    assert result.outcome is Outcome.FAILED
+    assert result.outcome is TurnOutcome.FAILED
     assert "403" in result.sentence
 
 
@@ -163,7 +163,7 @@ def test_a_discovered_repository_that_is_no_service_is_no_failure(fleet: Fleet, 
     git(fleet.folder / "other", "commit", "--quiet", "--message", "No service")
     git(fleet.folder, "clone", "--quiet", "--bare", "other", "git/acme/other.git")
     configure(fleet, forge, "gitlab", services=[], discover=[{"gitlab": "acme"}])
-    assert fleet.rollup()["other"].outcome is Outcome.NONE
+    assert fleet.rollup()["other"].outcome is TurnOutcome.NONE
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -204,6 +204,6 @@ def test_a_token_does_not_follow_to_another_host(kind: str, fleet: Fleet, forge:
     with serving(tmp_path) as other:
         elsewhere = other.url.replace("127.0.0.1", "localhost")
         forge.faults.extend([Fault(302, {"Location": f"{elsewhere}/api/v4/projects/acme%2Fpay/merge_requests"})] * 9)
-        assert fleet.rollup(exit_code=3)["pay"].outcome is Outcome.FAILED
+        assert fleet.rollup(exit_code=3)["pay"].outcome is TurnOutcome.FAILED
         assert TOKEN in forge.shown
         assert TOKEN not in other.shown

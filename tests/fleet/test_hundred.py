@@ -28,21 +28,21 @@ from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Forge, serving
 from histories import History
-from twelvefold.fleet.results import Outcome, Result, Results
+from twelvefold.fleet.results import Result, Results, TurnOutcome
 
 pytestmark = pytest.mark.slow
 
 PROGRAM = str(Path(sys.executable).parent / "twelvefold")
 TROUBLED = {
-    "archived": Outcome.FAILED,
-    "broken": Outcome.FAILED,  # no repository any more
-    "corrupt": Outcome.FAILED,  # one object is damaged
-    "hanging": Outcome.FAILED,  # takes connections, and never answers
-    "in-step": Outcome.IN_STEP,
-    "moved": Outcome.PROPOSED,  # a request is open, and the main branch moved on
-    "person": Outcome.PERSON,  # the team edited what the template owns
-    "protected": Outcome.FAILED,
-    "reviewed": Outcome.PROPOSED,  # a request is open, with a reviewer's commit
+    "archived": TurnOutcome.FAILED,
+    "broken": TurnOutcome.FAILED,  # no repository any more
+    "corrupt": TurnOutcome.FAILED,  # one object is damaged
+    "hanging": TurnOutcome.FAILED,  # takes connections, and never answers
+    "in-step": TurnOutcome.IN_STEP,
+    "moved": TurnOutcome.PROPOSED,  # a request is open, and the main branch moved on
+    "person": TurnOutcome.PERSON,  # the team edited what the template owns
+    "protected": TurnOutcome.FAILED,
+    "reviewed": TurnOutcome.PROPOSED,  # a request is open, with a reviewer's commit
 }
 ORDINARY = [f"s{number:03}" for number in range(100 - len(TROUBLED))]
 EDITS = [
@@ -217,7 +217,7 @@ def hundred(made: tuple[Fleet, list[dict[str, Any]]], tmp_path: Path) -> Iterato
 def test_every_repository_comes_out_as_it_should(one_by_one: tuple[Hundred, dict[str, Any], str]) -> None:
     hundred, _, said = one_by_one
     found = {name: result.outcome for name, result in hundred.results().items()}
-    assert found == {**dict.fromkeys(ORDINARY, Outcome.PROPOSED), **TROUBLED}
+    assert found == {**dict.fromkeys(ORDINARY, TurnOutcome.PROPOSED), **TROUBLED}
     assert "100 services: " in said
     assert f"{len(ORDINARY) + 2} proposed" in said
     proposed = [*ORDINARY, "moved", "reviewed", "person"]
@@ -341,7 +341,7 @@ def test_two_runs_at_once_propose_nothing_twice(hundred: Hundred) -> None:
     said = [run.communicate(timeout=300)[0] for run in runs]
     assert {run.returncode for run in runs} <= {0, 3}, said  # 3: the other was faster with a branch
     hundred.run("--jobs", "2", *options, state="run-0", exit_code=0)
-    assert {result.outcome for result in hundred.results("run-0").values()} == {Outcome.PROPOSED}
+    assert {result.outcome for result in hundred.results("run-0").values()} == {TurnOutcome.PROPOSED}
     ours = [one["project"] for one in hundred.forge.requests if one["project"].removeprefix("acme/") in names]
     assert sorted(ours) == [f"acme/{name}" for name in names]
     for name in names:

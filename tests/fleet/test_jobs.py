@@ -14,12 +14,12 @@ from conftest import commit, git
 from fleets import Fleet
 from forge_server import TOKEN, serving
 from histories import History
-from twelvefold import template as templates
+from twelvefold.engine import template as templates
 from twelvefold.fleet import jobs
 from twelvefold.fleet.command import Order
 from twelvefold.fleet.jobs import Job
 from twelvefold.fleet.propose import Wish
-from twelvefold.fleet.results import Outcome, Result, Results
+from twelvefold.fleet.results import Result, Results, TurnOutcome
 
 Make = Callable[..., Job]
 
@@ -50,7 +50,7 @@ def make(history: History, tmp_path: Path) -> Make:
 
 def test_the_branch_of_requests_is_never_the_main_branch(make: Make) -> None:
     result = jobs.run(make("true", branch="main"))
-    assert result.outcome is Outcome.PERSON
+    assert result.outcome is TurnOutcome.PERSON
     assert "main is the main branch there" in result.sentence
 
 
@@ -68,7 +68,7 @@ def test_the_token_is_for_the_forge_s_host_alone(
 ) -> None:
     monkeypatch.setattr(jobs, "heads", lambda *_: pytest.fail("it was asked"))
     result = jobs.run(make("true", url=url, forge_url=forge_url, token=TOKEN, forge="gitlab"))
-    assert result.outcome is Outcome.PERSON
+    assert result.outcome is TurnOutcome.PERSON
     assert "and the token is for " in result.sentence
 
 
@@ -91,7 +91,7 @@ def test_a_forge_s_api_may_have_a_name_of_its_own(
     monkeypatch.setattr(jobs, "heads", heads)
     result = jobs.run(make("true", url=url, forge_url=forge_url, token=TOKEN, forge="github"))
     assert asked == [TOKEN]
-    assert (result.outcome, result.sentence) == (Outcome.FAILED, "ZeroDivisionError: no further")
+    assert (result.outcome, result.sentence) == (TurnOutcome.FAILED, "ZeroDivisionError: no further")
 
 
 def test_a_command_in_a_repository_does_not_see_the_token(
@@ -104,8 +104,8 @@ def test_a_command_in_a_repository_does_not_see_the_token(
         at_forge = {"url": f"{forge.url}/acme/pay.git", "forge_url": forge.url, "token": TOKEN}
         result = jobs.run(make("sh", "-c", "env; git config --list; exit 1", **at_forge, forge="gitlab"))
         seen = jobs.run(make("sh", "-c", "env >seen; git config --list >>seen", **at_forge, forge="gitlab"))
-    assert result.outcome is Outcome.FAILED
-    assert seen.outcome is Outcome.PROPOSED, seen.sentence
+    assert result.outcome is TurnOutcome.FAILED
+    assert seen.outcome is TurnOutcome.PROPOSED, seen.sentence
     told = git(tmp_path / "git/acme/pay.git", "show", "chore/it:seen")
     assert "PATH=" in told
     assert TOKEN not in told
@@ -115,7 +115,7 @@ def test_a_command_in_a_repository_does_not_see_the_token(
 
 def test_what_is_told_obeys_no_terminal_and_has_no_token(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     result = jobs.run(make("printf", f"\x1b[2Jgone\x07 \u202e{TOKEN} %z", token=TOKEN))
-    assert result.outcome is Outcome.FAILED
+    assert result.outcome is TurnOutcome.FAILED
     assert result.sentence.isprintable()
     assert "[2Jgone" in result.sentence
     assert TOKEN not in result.sentence
@@ -142,19 +142,19 @@ def test_two_workers_are_never_at_one_clone(make: Make, tmp_path: Path) -> None:
     with FileLock(tmp_path / "clones/pay.lock", thread_local=False):
         result = jobs.run(replace(job, seconds=0.5))
     assert (result.outcome, result.sentence) == (
-        Outcome.FAILED,
+        TurnOutcome.FAILED,
         "Another run is at this service still. Try again later.",
     )
-    assert jobs.run(job).outcome is Outcome.PROPOSED
+    assert jobs.run(job).outcome is TurnOutcome.PROPOSED
 
 
 def test_a_service_that_takes_too_long_has_failed_and_is_looked_at_again(make: Make) -> None:
     job = make("sleep", "60")
     began = replace(job, seconds=1, order=replace(job.order, seconds=1))  # type: ignore[type-var]
     result = jobs.run(began)
-    assert (result.outcome, result.sentence) == (Outcome.FAILED, "sleep was not done in 1 s.")
+    assert (result.outcome, result.sentence) == (TurnOutcome.FAILED, "sleep was not done in 1 s.")
     assert result.head == ""
-    assert jobs.run(make("true")).outcome is Outcome.IN_STEP
+    assert jobs.run(make("true")).outcome is TurnOutcome.IN_STEP
 
 
 def test_what_decides_about_the_outcome_is_looked_at_anew(make: Make, tmp_path: Path) -> None:
@@ -166,11 +166,13 @@ def test_what_decides_about_the_outcome_is_looked_at_anew(make: Make, tmp_path: 
 
 
 def test_what_went_wrong_keeps_what_was_known(make: Make, tmp_path: Path) -> None:
-    known = Result("pay", "u", Outcome.IN_STEP, version="0.1.0", request="https://forge/1", head="abc", report="old")
+    known = Result(
+        "pay", "u", TurnOutcome.IN_STEP, version="0.1.0", request="https://forge/1", head="abc", report="old"
+    )
     Results(tmp_path / "results").put("pay", known)
     result = jobs.run(make("false"))
     assert (result.outcome, result.version, result.request, result.run) == (
-        Outcome.FAILED,
+        TurnOutcome.FAILED,
         "0.1.0",
         known.request,
         "now",

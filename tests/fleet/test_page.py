@@ -13,7 +13,7 @@ import pytest
 
 from twelvefold.fleet.page import AT_ONCE, page
 from twelvefold.fleet.page.reports import as_html
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ def details_of(html: str) -> list[dict[str, Any]]:
 )
 def test_a_hostile_name_stays_text(name: str) -> None:
     html = html_of(
-        Result(name, name, Outcome.FAILED, name, version=name, drift=(name,), versions=((NOW.isoformat(), name),))
+        Result(name, name, TurnOutcome.FAILED, name, version=name, drift=(name,), versions=((NOW.isoformat(), name),))
     )
     assert html.count("<script") == 2  # the reports and our own
     assert "<img" not in html
@@ -42,9 +42,9 @@ def test_a_hostile_name_stays_text(name: str) -> None:
 
 
 def test_a_request_is_an_address_of_the_web() -> None:
-    html = html_of(Result("a", "a", Outcome.PROPOSED, request="javascript:alert(1)"))
+    html = html_of(Result("a", "a", TurnOutcome.PROPOSED, request="javascript:alert(1)"))
     assert "javascript:" not in html
-    assert 'href="https://x/1"' in html_of(Result("a", "a", Outcome.PROPOSED, request="https://x/1"))
+    assert 'href="https://x/1"' in html_of(Result("a", "a", TurnOutcome.PROPOSED, request="https://x/1"))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_request_is_an_address_of_the_web() -> None:
     ],
 )
 def test_a_hostile_report_makes_no_element_that_acts(report: str) -> None:
-    (told,) = details_of(html_of(Result("a", "a", Outcome.PROPOSED, report=report)))
+    (told,) = details_of(html_of(Result("a", "a", TurnOutcome.PROPOSED, report=report)))
     assert not re.search(r"<(script|img|style|iframe)|href=\"(?!https?:)", told["report"])
 
 
@@ -68,12 +68,12 @@ def test_headings_of_a_report_are_below_those_of_the_page() -> None:
 
 
 def test_what_is_not_shown_at_once_is_there() -> None:
-    html = html_of(*(Result(f"s{number}", "", Outcome.IN_STEP) for number in range(AT_ONCE + 1)))
+    html = html_of(*(Result(f"s{number}", "", TurnOutcome.IN_STEP) for number in range(AT_ONCE + 1)))
     assert html.count("<tr data-kind") == AT_ONCE + 1
     assert html.count(" hidden><th") == 1
     assert len(details_of(html)) == AT_ONCE + 1
 
 
 def test_a_fleet_that_was_not_looked_at_says_what_to_type() -> None:
-    assert "twelvefold fleet rollup --check" in html_of(Result("a", "a", Outcome.UNKNOWN))
-    assert "fleet rollup --check" not in html_of(Result("a", "a", Outcome.IN_STEP))
+    assert "twelvefold fleet rollup --check" in html_of(Result("a", "a", TurnOutcome.UNKNOWN))
+    assert "fleet rollup --check" not in html_of(Result("a", "a", TurnOutcome.IN_STEP))

@@ -12,7 +12,7 @@ from made_up import NOW, services
 from made_up import TEMPLATE as ADDRESS
 from tools import needs
 from twelvefold.fleet.page import AT_ONCE, page
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 
 if TYPE_CHECKING:
     from browser import Browser
@@ -69,7 +69,7 @@ def test_it_is_searched_sorted_and_filtered_and_the_view_has_an_address(opened: 
     opened.click("#clear")
 
     opened.click(".tile.failed")
-    failed = {one.name for one in fleet if one.outcome is Outcome.FAILED}
+    failed = {one.name for one in fleet if one.outcome is TurnOutcome.FAILED}
     assert set(opened.run(NAMES)) == failed
     opened.click("[data-sort=name]")
     assert opened.run(NAMES) == sorted(failed)
@@ -88,7 +88,7 @@ def test_it_is_searched_sorted_and_filtered_and_the_view_has_an_address(opened: 
 
 
 def test_a_service_tells_its_last_report_to_whoever_has_no_mouse(opened: Browser, fleet: list[Result]) -> None:
-    wanted = next(one for one in fleet if one.outcome is Outcome.PERSON)
+    wanted = next(one for one in fleet if one.outcome is TurnOutcome.PERSON)
     press(opened, "/")
     assert opened.run("return document.activeElement.id") == "search"
     opened.devtools("Input.insertText", text=wanted.name)
@@ -136,7 +136,7 @@ def test_the_checker_sees_what_is_wrong(browser: Browser, tmp_path: Path) -> Non
 
 
 def test_ten_thousand_services_can_be_searched(browser: Browser, tmp_path: Path) -> None:
-    many = [Result(f"service-{number}", "u", Outcome.IN_STEP, version="0.1.0") for number in range(10_000)]
+    many = [Result(f"service-{number}", "u", TurnOutcome.IN_STEP, version="0.1.0") for number in range(10_000)]
     show(browser, many, tmp_path / "fleet.html")
     assert len(browser.run(NAMES)) == AT_ONCE
     browser.click("#more button")

@@ -10,7 +10,7 @@ import pytest
 from commands import run
 from fleets import Fleet
 from twelvefold.fleet import pool
-from twelvefold.fleet.results import Outcome, Results
+from twelvefold.fleet.results import Results, TurnOutcome
 
 # What a command does to the worker that runs it, by the service's name.
 HARM = """
@@ -35,8 +35,8 @@ def test_a_worker_that_is_lost_takes_its_one_service_with_it(fleet: Fleet, monke
     assert "ended: failed. The worker process died of 143." in said
     assert "hangs: failed. It was not done in 4 s." in said
     found = {result.name: result for _, result in Results(fleet.folder / ".fleet/runs/chore-more").all()}
-    assert {name for name, result in found.items() if result.outcome is Outcome.PROPOSED} == {"a", "z"}
-    assert {result.head for result in found.values() if result.outcome is Outcome.FAILED} == {""}  # looked at again
+    assert {name for name, result in found.items() if result.outcome is TurnOutcome.PROPOSED} == {"a", "z"}
+    assert {result.head for result in found.values() if result.outcome is TurnOutcome.FAILED} == {""}  # looked at again
 
 
 def test_a_disk_that_takes_no_results_ends_the_run_with_a_sentence(fleet: Fleet) -> None:

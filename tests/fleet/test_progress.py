@@ -14,15 +14,15 @@ import pytest
 from fleets import Fleet
 from terminal import at_terminal, exit_code, read_until
 from twelvefold.fleet.progress import progress
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 
 PROGRAM = str(Path(sys.executable).parent / "twelvefold")
 
 
 def test_without_a_terminal_each_service_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(2, "canary") as tell:
-        tell(Result("a", "u", Outcome.PROPOSED, sentence="2 files."))
-        tell(Result("b", "u", Outcome.FAILED, sentence="No luck."))
+        tell(Result("a", "u", TurnOutcome.PROPOSED, sentence="2 files."))
+        tell(Result("b", "u", TurnOutcome.FAILED, sentence="No luck."))
     assert capsys.readouterr().out.splitlines() == [
         "canary 1/2 a: proposed. 2 files.",
         "canary 2/2 b: failed. No luck.",

@@ -10,7 +10,7 @@ from conftest import git
 from fleets import BRANCH, Fleet
 from histories import MERGED
 from locks import Desk
-from twelvefold.fleet.results import Outcome
+from twelvefold.fleet.results import TurnOutcome
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def one(fleet: Fleet) -> Fleet:
 
 def test_an_update_is_a_branch_with_one_commit(one: Fleet) -> None:
     result = one.rollup()["pay"]
-    assert result.outcome is Outcome.PROPOSED
+    assert result.outcome is TurnOutcome.PROPOSED
     assert (result.version, result.target) == ("0.1.0", "0.2.0")
     assert one.commits("pay", BRANCH) == ["chore: update from the template, 0.1.0 to 0.2.0", "Rendered"]
     assert "mended" in one.show("pay", "owned/core.py")
@@ -44,7 +44,7 @@ def test_a_service_in_step_is_left_alone(one: Fleet) -> None:
     one.rollup()
     one.merge("pay")
     result = one.rollup()["pay"]
-    assert result.outcome is Outcome.IN_STEP
+    assert result.outcome is TurnOutcome.IN_STEP
     assert result.version == "0.2.0"
     assert [version for _, version in result.versions] == ["0.1.0", "0.2.0"]
     assert one.branches("pay") == ["main"]
@@ -67,7 +67,7 @@ def test_a_reviewer_s_commit_stays(one: Fleet) -> None:
     one.push("pay", "seeds/api.py", "REVIEWED = True\n", branch=BRANCH, message="Review")
     one.history.release("0.3.0", {"owned/core.py": '"""Mended again."""\n'})
     result = one.rollup()["pay"]
-    assert result.outcome is Outcome.PROPOSED
+    assert result.outcome is TurnOutcome.PROPOSED
     assert one.commits("pay", BRANCH)[:2] == ["chore: update from the template, 0.1.0 to 0.3.0", "Review"]
     assert one.show("pay", "seeds/api.py") == "REVIEWED = True"
 
@@ -87,7 +87,7 @@ def test_when_main_moved_on_and_a_reviewer_worked_it_is_merged_in(one: Fleet) ->
     one.rollup()
     one.push("pay", "notes-of-review.txt", "fine\n", branch=BRANCH, message="Review")
     one.push("pay", "seeds/api.py", "MOVED = True\n", message="On main")
-    assert one.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert one.rollup()["pay"].outcome is TurnOutcome.PROPOSED
     assert {"Review", "On main"} <= set(one.commits("pay", BRANCH))
     assert one.show("pay", "notes-of-review.txt") == "fine"
     assert one.show("pay", "seeds/api.py") == "MOVED = True"
@@ -99,7 +99,7 @@ def test_what_git_cannot_merge_needs_a_person_and_changes_nothing(one: Fleet) ->
     one.push("pay", "seeds/api.py", "SIDE = 'main'\n", message="On main")
     tip = git(one.repository("pay"), "rev-parse", BRANCH).strip()
     result = one.rollup(exit_code=2)["pay"]
-    assert result.outcome is Outcome.PERSON
+    assert result.outcome is TurnOutcome.PERSON
     assert "Merge it there by hand" in result.sentence
     assert git(one.repository("pay"), "rev-parse", BRANCH).strip() == tip
 
@@ -107,7 +107,7 @@ def test_what_git_cannot_merge_needs_a_person_and_changes_nothing(one: Fleet) ->
 def test_a_branch_that_is_not_needed_any_more_goes(one: Fleet) -> None:
     one.rollup()
     git(one.repository("pay"), "update-ref", "refs/heads/main", f"refs/heads/{BRANCH}")
-    assert one.rollup()["pay"].outcome is Outcome.IN_STEP
+    assert one.rollup()["pay"].outcome is TurnOutcome.IN_STEP
     assert one.branches("pay") == ["main"]
 
 
@@ -115,14 +115,14 @@ def test_a_branch_that_was_merged_and_left_is_used_again(one: Fleet) -> None:
     one.rollup()
     git(one.repository("pay"), "update-ref", "refs/heads/main", f"refs/heads/{BRANCH}")
     one.history.release("0.3.0", {"owned/core.py": '"""Mended again."""\n'})
-    assert one.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert one.rollup()["pay"].outcome is TurnOutcome.PROPOSED
     assert one.commits("pay", BRANCH)[0] == "chore: update from the template, 0.2.0 to 0.3.0"
 
 
 def test_a_healed_edit_needs_a_person_and_is_told(one: Fleet) -> None:
     one.push("pay", "owned/core.py", "PATCHED = 'in a hurry'\n")
     result = one.rollup(exit_code=2)["pay"]
-    assert result.outcome is Outcome.PERSON
+    assert result.outcome is TurnOutcome.PERSON
     assert result.drift == ("owned/core.py",)
     assert "in a hurry" in result.report
     assert "mended" in one.show("pay", "owned/core.py")
@@ -131,7 +131,7 @@ def test_a_healed_edit_needs_a_person_and_is_told(one: Fleet) -> None:
 def test_heal_says_so_beforehand(one: Fleet) -> None:
     one.configure(services=[{"url": "git/pay.git", "heal": True}])
     one.push("pay", "owned/core.py", "PATCHED = 'in a hurry'\n")
-    assert one.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert one.rollup()["pay"].outcome is TurnOutcome.PROPOSED
 
 
 def test_answers_and_a_ref_of_one_service(one: Fleet) -> None:
@@ -149,22 +149,22 @@ def test_a_service_in_a_folder_of_a_monorepo(one: Fleet) -> None:
     git(mono, "commit", "--quiet", "--message", "Into a folder")
     git(one.folder, "clone", "--quiet", "--bare", "mono", "git/mono.git")
     one.configure(services=[{"url": "git/mono.git", "folder": "services"}])
-    assert one.rollup()["mono/services"].outcome is Outcome.PROPOSED
+    assert one.rollup()["mono/services"].outcome is TurnOutcome.PROPOSED
     assert "mended" in one.show("mono", "services/owned/core.py")
 
 
 def test_check_says_what_would_change_and_writes_nothing_there(one: Fleet) -> None:
     result = one.rollup("--check", exit_code=1)["pay"]
-    assert result.outcome is Outcome.WOULD_CHANGE
+    assert result.outcome is TurnOutcome.WOULD_CHANGE
     assert one.branches("pay") == ["main"]
-    assert one.rollup()["pay"].outcome is Outcome.PROPOSED
+    assert one.rollup()["pay"].outcome is TurnOutcome.PROPOSED
 
 
 def test_an_unreadable_file_of_the_team_s_needs_a_person(one: Fleet) -> None:
     assert "pyproject.toml" in MERGED
     one.push("pay", "pyproject.toml", "[project\n")
     result = one.rollup(exit_code=2)["pay"]
-    assert result.outcome is Outcome.PERSON
+    assert result.outcome is TurnOutcome.PERSON
     assert "pyproject.toml" in result.report
 
 
@@ -193,7 +193,7 @@ def test_a_lock_that_needs_a_build_is_left_to_the_service_and_told(locked: tuple
     one, desk = locked
     before = one.show("pay", "uv.lock", "main")
     result = one.rollup()["pay"]
-    assert (result.outcome, result.target) == (Outcome.PROPOSED, "0.3.0")
+    assert (result.outcome, result.target) == (TurnOutcome.PROPOSED, "0.3.0")
     assert result.sentence.endswith(" uv.lock: left to its own pipeline.")
     assert "`uv.lock`: left to its own pipeline, because without a build uv would lock other versions of old" in (
         result.report
@@ -210,7 +210,7 @@ def test_who_asks_for_builds_gets_the_lock(asked: str, locked: tuple[Fleet, Desk
     one.configure(lock="build" if asked == "file" else True)
     before = one.show("pay", "uv.lock", "main")
     result = one.rollup(*(["--build"] if asked == "option" else []))["pay"]
-    assert result.outcome is Outcome.PROPOSED
+    assert result.outcome is TurnOutcome.PROPOSED
     assert "left to its own" not in result.sentence
     lock = one.show("pay", "uv.lock")
     assert lock != before

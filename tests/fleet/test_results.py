@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from kill_points import each_point
 from twelvefold.errors import FailedError
-from twelvefold.fleet.results import Outcome, Result, Results, without_report
+from twelvefold.fleet.results import Result, Results, TurnOutcome, without_report
 
 texts = st.text(st.characters(exclude_categories=["Cs"], max_codepoint=0x3000), max_size=20)
 results = st.builds(
     Result,
     texts,
     texts,
-    st.sampled_from(Outcome),
+    st.sampled_from(TurnOutcome),
     texts,
     drift=st.lists(texts).map(tuple),
     report=texts,
@@ -39,7 +39,7 @@ def test_what_is_kept_is_what_was_put(result: Result) -> None:
 def test_each_version_is_seen_once_since_when(tmp_path: Path) -> None:
     kept = Results(tmp_path / "new/results")
     for at, version in [("1", "0.1.0"), ("2", "0.1.0"), ("3", ""), ("4", "0.2.0"), ("5", "0.1.0")]:
-        kept.put("pay", Result("pay", "u", Outcome.IN_STEP, version=version, at=at))
+        kept.put("pay", Result("pay", "u", TurnOutcome.IN_STEP, version=version, at=at))
     found = kept.get("pay")
     assert found
     assert found.versions == (("1", "0.1.0"), ("4", "0.2.0"), ("5", "0.1.0"))
@@ -55,23 +55,23 @@ def test_what_cannot_be_read_is_not_known(text: str, tmp_path: Path) -> None:
 def test_the_results_of_one_run(tmp_path: Path) -> None:
     kept = Results(tmp_path)
     for key, run in (("a", "1"), ("b", "2"), ("c", "2")):
-        kept.put(key, Result(key, "u", Outcome.IN_STEP, run=run, report="long", drift=("x",)))
+        kept.put(key, Result(key, "u", TurnOutcome.IN_STEP, run=run, report="long", drift=("x",)))
     found = kept.of_run("2")
     assert sorted(found) == ["b", "c"]
-    assert found["b"] == without_report(found["b"]) == Result("b", "u", Outcome.IN_STEP, run="2")
+    assert found["b"] == without_report(found["b"]) == Result("b", "u", TurnOutcome.IN_STEP, run="2")
 
 
 def test_a_folder_that_takes_no_files_is_told(tmp_path: Path) -> None:
     (tmp_path / "results").symlink_to("/proc/self")
     with pytest.raises(FailedError, match="results cannot be written to: "):
-        Results(tmp_path / "results").put("pay", Result("pay", "u", Outcome.IN_STEP))
+        Results(tmp_path / "results").put("pay", Result("pay", "u", TurnOutcome.IN_STEP))
     (tmp_path / "file").touch()
     with pytest.raises(FailedError, match=r"pay\.json cannot be read: Not a directory"):
         Results(tmp_path / "file").get("pay")
 
 
 def test_killed_at_any_moment_the_old_one_or_the_new_one_is_there(tmp_path: Path) -> None:
-    old, new = (Result("pay", "u", Outcome.IN_STEP, sentence=word * 50) for word in ("old", "new"))
+    old, new = (Result("pay", "u", TurnOutcome.IN_STEP, sentence=word * 50) for word in ("old", "new"))
 
     def put() -> tuple[int, str]:
         Results(tmp_path / "results").put("pay", new)

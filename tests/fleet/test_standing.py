@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from twelvefold.fleet.listing import Listed
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 from twelvefold.fleet.standing import cells, data, table
 
 
 def test_columns_are_as_wide_as_what_is_in_them() -> None:
-    asked = Result("a-long-name", "u", Outcome.PROPOSED, "2 files.", version="0.1.0", request="https://forge/1")
-    failed = Result("b", "u", Outcome.FAILED, "No such host.", version="0.10.0", drift=("Makefile",) * 12)
+    asked = Result("a-long-name", "u", TurnOutcome.PROPOSED, "2 files.", version="0.1.0", request="https://forge/1")
+    failed = Result("b", "u", TurnOutcome.FAILED, "No such host.", version="0.10.0", drift=("Makefile",) * 12)
     known = {"a-long-name": asked, "b": failed, "c": None}
     rows = [cells(Listed(name, name, "u"), result) for name, result in known.items()]
     assert [*table(rows)] == [
@@ -22,6 +22,6 @@ def test_columns_are_as_wide_as_what_is_in_them() -> None:
 
 def test_data_has_the_same_fields_whether_a_service_was_looked_at_or_not() -> None:
     one = Listed("a-1", "a", "https://forge/a.git")
-    unknown, known = data(one, None), data(one, Result("a", one.url, Outcome.IN_STEP))
+    unknown, known = data(one, None), data(one, Result("a", one.url, TurnOutcome.IN_STEP))
     assert unknown.keys() == known.keys()
     assert (unknown["key"], unknown["outcome"], known["outcome"]) == ("a-1", "not looked at", "in step")

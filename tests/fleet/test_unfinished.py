@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.fleet.unfinished import CHOICES, Begun, Unfinished
+from twelvefold.fleet.options import FleetRollupOptions
+from twelvefold.fleet.unfinished import Begun, Unfinished
 
-NONE: dict[str, Any] = dict.fromkeys(CHOICES) | {"check": False, "only": (), "jobs": 4}
+NONE = FleetRollupOptions(
+    file=Path("fleet.toml"),
+    state=None,
+    token_file=None,
+    only=(),
+    check=False,
+    wave=None,
+    shard=None,
+    jobs=4,
+    max_failures=None,
+    ref=None,
+    only_failed=False,
+    resume=True,
+    no_lock=False,
+    build=False,
+)
 
 
 def test_a_run_is_resumed_as_it_was_begun(tmp_path: Path) -> None:
     unfinished = Unfinished(tmp_path / "state/run.json")
-    chosen = {name: NONE[name] for name in CHOICES} | {"wave": "canary", "only": ["a*"], "max_failures": 0.0}
-    unfinished.keep(Begun("now", chosen, "0.2.0"))
+    chosen = replace(NONE, wave="canary", only=("a*",), max_failures=0.0)
+    unfinished.keep(Begun("now", replace(chosen, jobs=1, resume=False), "0.2.0"))
     assert unfinished.resumed(NONE) == Begun("now", chosen, "0.2.0")
     unfinished.forget()
     with pytest.raises(RefusedError, match="No run was interrupted"):
@@ -29,7 +46,7 @@ def test_a_run_is_resumed_with_no_other_options(given: dict[str, Any], tmp_path:
     unfinished = Unfinished(tmp_path / "run.json")
     unfinished.keep(Begun("now", NONE))
     with pytest.raises(RefusedError, match=f"Leave --{next(iter(given)).replace('_', '-')} out"):
-        unfinished.resumed({**NONE, **given})
+        unfinished.resumed(replace(NONE, **given))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"run": "a", "options": {}, "newest": null}'])
@@ -42,4 +59,4 @@ def test_a_file_that_is_none_is_no_run(text: str, tmp_path: Path) -> None:
 def test_a_folder_that_takes_no_files_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     with pytest.raises(FailedError, match=r"run\.json cannot be written"):
-        Unfinished(tmp_path / "state/run.json").keep(Begun("now", {}))
+        Unfinished(tmp_path / "state/run.json").keep(Begun("now", NONE))

@@ -15,8 +15,8 @@ from commands import succeed
 from conftest import Render, commit, git
 from environments import TEMPLATE, render
 from trees import tree
+from twelvefold.engine.template import find
 from twelvefold.service import Service
-from twelvefold.template import find
 
 
 def memory(service: Path, name: str) -> dict[str, Any]:

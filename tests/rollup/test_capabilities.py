@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from answers import label
+from answers import capabilities, label
 from conftest import Render, commit
 from histories import edit, twelvefold, write
 from trees import tree
 
-CAPABILITIES = ("database", "tasks", "auth")
 SETS = [
     dict.fromkeys(chosen, True)
-    for number in range(1, len(CAPABILITIES) + 1)
-    for chosen in itertools.combinations(CAPABILITIES, number)
+    for number in range(1, len(capabilities()) + 1)
+    for chosen in itertools.combinations(capabilities(), number)
 ]
 
 
@@ -43,15 +42,15 @@ def test_switched_on_it_is_as_at_the_start_and_off_it_leaves_no_trace(
 
 def test_what_the_team_wrote_stays_when_it_is_switched_on_and_off(template: Path, fresh: Render) -> None:
     service = fresh()
-    edit(service, "pyproject.toml", '  "click",\n', '  "click",\n  "tasklib>=2",  # ours\n')
+    edit(service, "pyproject.toml", '  "pydantic",\n', '  "pydantic",\n  "tasklib>=2",  # ours\n')
     edit(service, ".env.example", "#APP_DOCS=true", "APP_DOCS=false")
     write(service, "src/my_service/store.py", "KEPT = True\n")
     edited = tree(service)
-    update(service, template, **dict.fromkeys(CAPABILITIES, True))
+    update(service, template, **dict.fromkeys(capabilities(), True))
     with_all = tree(service)
     assert b'"sqlalchemy[asyncio]"' in with_all["pyproject.toml"][1]
     assert b'  "tasklib>=2",  # ours\n' in with_all["pyproject.toml"][1]
-    update(service, template, **dict.fromkeys(CAPABILITIES, False))
+    update(service, template, **dict.fromkeys(capabilities(), False))
     assert tree(service) == edited
 
 

@@ -91,7 +91,7 @@ def test_a_sparse_checkout_is_not_filled(newer: History, service: Path) -> None:
     assert not (service / "owned").exists()
     before = tree(service)
     said = rolled_up(newer, service, "0.2.0", exit_code=2)
-    named = "config/legacy.ini, docs/new.txt, owned/core.py and 1 more."
+    named = "config/legacy.json, docs/new.txt, owned/core.py and 1 more."
     assert f"Hidden from git (outside the sparse checkout): {named}" in said
     assert tree(service) == before
     type_what_is_said(said, service)

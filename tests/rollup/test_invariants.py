@@ -12,7 +12,6 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from configparser import Error, RawConfigParser
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -247,9 +246,9 @@ def parses(path: str, content: bytes) -> bool:
             tomllib.loads(text)
         elif path.endswith(".yml"):
             yaml.safe_load(text)
-        elif path.endswith(".ini"):
-            RawConfigParser(allow_no_value=True).read_string(text)
-    except (ValueError, yaml.YAMLError, Error):
+        elif path.endswith(".json"):
+            json.loads(text)
+    except (ValueError, yaml.YAMLError):
         return False
     return True
 
@@ -322,10 +321,8 @@ def keys_of(path: str, file: File | None) -> dict[str, object] | None:
         return flat(tomllib.loads(text))
     if path.endswith(".yml"):
         return flat(yaml.safe_load(text))
-    if path.endswith(".ini"):
-        parser = RawConfigParser(allow_no_value=True)
-        parser.read_string(text)
-        return flat({name: dict(parser[name]) for name in parser.sections()})
+    if path.endswith(".json"):
+        return flat(json.loads(text))
     if path == ".env.example":
         return {line.partition("=")[0]: line for line in text.splitlines() if re.match(r"#?[A-Z_]+=", line)}
     return {line.rstrip(): True for line in text.splitlines() if line.strip()}

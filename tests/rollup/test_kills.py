@@ -27,9 +27,9 @@ from histories import FILES, MERGED, SLUG, History, edit, render, twelvefold, wr
 from kill_points import KILLED, Points, at_point, each_point, fill_the_disk, interrupt, kill
 from read_only import read_only
 from trees import tree
-from twelvefold import transaction
 from twelvefold.commands import INTERRUPTED
-from twelvefold.render import imports_apart
+from twelvefold.engine import transaction
+from twelvefold.engine.rendering.imports import imports_apart
 from twelvefold.service import File, Service
 
 TWELVEFOLD: tuple[str | Path, ...] = (sys.executable, "-c", "from twelvefold.cli import main; main()")
@@ -512,7 +512,7 @@ def changed(path: str) -> str:
         ".env.example": ("8000", "8080"),
         ".gitignore": ("*.pyc", "*.py[co]"),
         "ci.yml": ("make lint", "make lint types"),
-        "config/legacy.ini": ("level = info", "level = debug"),
+        "config/legacy.json": ('"level": "info"', '"level": "debug"'),
         "notes.txt": ("three", "3"),
         "pyproject.toml": ("click==8", "click==9"),
     }[path]

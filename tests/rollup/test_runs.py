@@ -19,7 +19,7 @@ import pytest
 from conftest import commit, git
 from histories import History, edit, render, rolled_up, twelvefold, write
 from trees import tree
-from twelvefold import transaction
+from twelvefold.engine import transaction
 
 TOKEN = "s3cr3t-t0k3n@x"  # noqa: S105
 NEW = {"owned/core.py": "NEW = 2\n"}

@@ -76,7 +76,7 @@ def test_the_team_s_edits_stay_and_the_chassis_is_healed(template: Path, fresh: 
     service = fresh()
     untouched = tree(service)
     (service / "README.md").write_text("# Ours now\n", encoding="utf-8")
-    edit(service / "pyproject.toml", '  "dynaconf",\n', '  "dynaconf",\n  "numpy>=2",  # for the forecast\n')
+    edit(service / "pyproject.toml", '  "fastapi",\n', '  "fastapi",\n  "numpy>=2",  # for the forecast\n')
     edit(service / ".gitlab-ci.yml", "stages: [check, ", "stages: [check, ours, ")
     edit(service / "src/my_service/api.py", "Greet somebody by name.", "Say hello.")
     (service / "src/my_service/forecast.py").write_text("RAIN = True\n", encoding="utf-8")

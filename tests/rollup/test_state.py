@@ -368,7 +368,7 @@ def test_a_service_of_plain_scaraplate_is_told_to_adopt_and_keeps_its_answers(hi
         ({"strategies_mapping": []}, "has no strategies_mapping"),
         ({"ownership": {}}, "ownership does not say what"),
         ({"ownership": ["owned"]}, "ownership maps strategies to"),
-        ({"migrations": {"path": {}}}, "migrations takes paths, questions and choices"),
+        ({"migrations": {"path": {}}}, "migrations takes paths, folders, questions and choices"),
         ({"migrations": {"paths": ["a"]}}, "migrations map texts to texts"),
         ({"migrations": {"choices": {"ci": "x"}}}, "migrations map texts to texts"),
         ({"migrations": {"paths": {"a": "{{ b"}}}, "a path cannot be rendered"),

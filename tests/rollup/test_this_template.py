@@ -14,7 +14,7 @@ from answers import capability_sets, label, questions
 from conftest import Render, commit, git
 from histories import answers_of, edit, twelvefold, write
 from trees import tree
-from twelvefold.render import imports_apart
+from twelvefold.engine.rendering.imports import imports_apart
 
 # The first has every capability off and the last every one on; those between are for the slow lane.
 EVERY = [
@@ -57,7 +57,7 @@ def rolled_up(service: Path, template: Path, *options: str, exit_code: int = 0) 
 
 def edit_as_the_team(service: Path, ci: str) -> dict[str, str]:
     """Write what an update must not lose, and return it: path → text."""
-    edit(service, "pyproject.toml", '  "dynaconf",\n', '  "dynaconf",\n  "numpy>=2",  # ours\n')
+    edit(service, "pyproject.toml", '  "fastapi",\n', '  "fastapi",\n  "numpy>=2",  # ours\n')
     with (service / PIPELINES[ci]).open("a", encoding="utf-8") as file:
         file.write(JOBS[ci])
     write(service, "README.md", "# Ours\n")

@@ -26,17 +26,19 @@ def alone() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
-    process, terminal = make("example", "NAME=poller")
+@pytest.mark.parametrize(("name", "page"), [("identity", "/.well-known/jwks.json"), ("poller", "/")])
+def test_it_serves_until_ctrl_c_and_exits_with_0(name: str, page: str) -> None:
+    process, terminal = make("example", f"NAME={name}")
     shown = read_until(terminal, r"Ctrl-C ends it\.")
     assert "Nothing to do." in shown  # of the rollup
     address = re.findall(r"http://127\.0\.0\.1:\d+", shown)[0]
-    for path in ("/", "/docs", "/readyz"):
+    for path in (page, "/docs", "/readyz"):
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as response:
             assert response.status == 200
     code = Path(re.findall(r"the code +(\S+)", shown)[0])
     assert (code / "vendor/chassis").is_dir()
-    assert (code / "src/poller/api.py").read_bytes() == (TEMPLATE / "examples/poller/src/poller/api.py").read_bytes()
+    own = f"src/{name}/api.py"
+    assert (code / own).read_bytes() == (TEMPLATE / "examples" / name / own).read_bytes()
     os.write(terminal, b"\x03")
     read_until(terminal, r"twelvefold: Stopped\.")
     assert exit_code(process) == 0
@@ -46,7 +48,7 @@ def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
 def test_it_says_which_examples_there_are(name: tuple[str, ...]) -> None:
     done = run("python", "scripts/example.py", *name, cwd=TEMPLATE)
     assert done.returncode == 2
-    assert done.stderr == "Say which example: make example NAME=..., one of poller\n"
+    assert done.stderr == "Say which example: make example NAME=..., one of identity, poller\n"
 
 
 def test_the_template_is_copied_as_it_lies_here(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ FILES = {
 }
 # Notes its arguments, what a make above it handed down, and the version it saw.
 FAKE_MAKE = """#!/bin/sh
-echo "$* ${MAKEFLAGS-}" > made-with
+echo "$* ${MAKEFLAGS-}" >> made-with
 grep _template_version cookiecutter.json >> made-with
 """
 
@@ -117,7 +117,8 @@ def test_changelog_section_is_dated(repository: Repository) -> None:
 def test_tests_run_with_the_released_version_as_from_a_shell(repository: Repository) -> None:
     repository.release("0.1.0")
 
-    assert (repository.path / "made-with").read_text() == 'test \n  "_template_version": "0.1.0"\n'
+    seen = '  "_template_version": "0.1.0"\n'
+    assert (repository.path / "made-with").read_text() == f"test \n{seen}wheels \n{seen}"
 
 
 def test_only_the_version_changes_in_the_questions(repository: Repository) -> None:

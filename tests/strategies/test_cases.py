@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from twelvefold.strategies.formats import format_named
 from twelvefold.strategies.merging import merge_texts
 from twelvefold.strategies.rules import Rules
 
@@ -26,7 +26,7 @@ def cases() -> list[Any]:
 @pytest.mark.parametrize(("name", "case"), cases())
 def test_case(name: str, case: dict[str, Any]) -> None:
     """A case has base (may be absent), template, service, merged; keys (the rules) and the decisions' sentences."""
-    form = importlib.import_module(f"twelvefold.strategies.{name}").FORMAT
+    form = format_named(name)
     rules = Rules.load(case.get("keys", {}))
     merged = merge_texts(form, case.get("base"), case["template"], case["service"], rules)
     assert merged.text == case.get("merged", case["service"])

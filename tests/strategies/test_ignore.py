@@ -11,7 +11,7 @@ from pathspec import PathSpec
 
 import sdists
 from twelvefold.strategies.ignore import FORMAT, contradict, key_of
-from twelvefold.strategies.merging import Merged, merge_texts
+from twelvefold.strategies.merging import MergedText, merge_texts
 from twelvefold.strategies.rules import Rules
 
 PROBES = ["a", "b", "keep.log", "x.log", "dist", "dist/keep", "docs/a.log", "a.txt"]
@@ -24,7 +24,7 @@ def texts(patterns: list[str]) -> st.SearchStrategy[str]:
     return st.builds(lambda some, end: "\n".join(some) + (end if some else ""), lines, st.sampled_from(["", "\n"]))
 
 
-def merged(base: str | None, template: str, service: str) -> Merged:
+def merged(base: str | None, template: str, service: str) -> MergedText:
     return merge_texts(FORMAT, base, template, service, Rules())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from commands import run
+from twelvefold.strategies.formats import format_named
 from twelvefold.strategies.merging import Format, merge_texts
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import same
@@ -33,7 +33,6 @@ class Written(NamedTuple):
 FORMS = {
     "toml": Written("[{}]\n", "# About {}.\n", '{} = "{}"\n'),
     "yaml": Written("{}:\n", "  # About {}.\n", '  {}: "{}"\n'),
-    "ini": Written("[{}]\n", "# About {}.\n", "{} = {}\n"),
     "env": Written("# {}\n", "# About {}.\n", "{}={}\n"),
     "json": Written('"{}": {{\n', '"about_{}": 0,\n', '"{}": "{}",\n', '"last": 0\n},\n', "{\n", '"last": 0\n}\n'),
 }
@@ -71,7 +70,8 @@ def test_where_git_s_merge_is_clean_ours_says_the_same(form: str, theirs: Edits,
     reference = merged_by_git(base, template, service)
     assume(reference is not None)
     assert reference is not None
-    strategy: Format = importlib.import_module(f"twelvefold.strategies.{form}").FORMAT
+    strategy = format_named(form)
+    assert isinstance(strategy, Format)
     merged = merge_texts(strategy, base, template, service, Rules())
     assert same(strategy.load(merged.text), strategy.load(reference))
     assert not merged.decisions

@@ -377,7 +377,7 @@ def test_what_a_capability_cannot_use_stops_every_process_type(kind: str, embedd
     urls = {"DATABASE_URL": f"mysql://me:{secret}@a/b", "BROKER_URL": f"kafka://:{secret}@a"}
     done = embedded.command(kind, **urls, APP_AUTH_SECRET=secret)
     assert (done.returncode, done.stdout) == (2, "")
-    assert [line.split()[0] for line in done.stderr.splitlines()[1:]] == ["database_url", "broker_url", "auth_secret"]
+    assert [line.split()[0] for line in done.stderr.splitlines()[1:]] == ["auth_secret", "database_url", "broker_url"]
     assert secret not in done.stderr
 
 

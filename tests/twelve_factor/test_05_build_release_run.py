@@ -55,14 +55,13 @@ def release(source: Path, python: Path, tmp_path_factory: pytest.TempPathFactory
         "UV_PYTHON": str(python.resolve()),
         "UV_PROJECT_ENVIRONMENT": str(home / "venv"),
     }
-    succeed("uv", "sync", "--frozen", "--no-dev", "--no-install-project", "--quiet", cwd=source, env=environment)
+    options = ("--frozen", "--no-dev", "--no-editable", "--no-install-project", "--quiet")
+    succeed("uv", "sync", *options, cwd=source, env=environment)
     executable = home / "venv/bin/python"
     succeed("uv", "pip", "install", "--quiet", "--no-deps", "--python", str(executable), str(wheel), cwd=home)
     app = home / "app"
     (app / "config").mkdir(parents=True)
-    (app / ".twelvefold").mkdir()
     shutil.copy(source / "config/settings.toml", app / "config")
-    shutil.copy(source / ".twelvefold/template.json", app / ".twelvefold")
     return Release(wheel, app, executable)
 
 
@@ -70,7 +69,7 @@ def test_the_wheel_holds_the_code_and_nothing_else(release: Release) -> None:
     with zipfile.ZipFile(release.wheel) as wheel:
         names = wheel.namelist()
         content = b"".join(wheel.read(name) for name in names)
-    assert {name.partition("/")[0] for name in names} == {"chassis", "my_service", "my_service-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {"my_service", "my_service-0.1.0.dist-info"}
     assert SECRET.encode() not in content
 
 

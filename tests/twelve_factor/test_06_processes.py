@@ -7,10 +7,8 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
@@ -106,29 +104,3 @@ def test_what_one_stores_another_gives_and_none_takes_with_it(deploy: Deploy) ->
             process.process.wait(5)
     with deploy.running() as third:
         assert deploy.notes(third) == texts
-
-
-ISSUING = {"APP_AUTH_ISSUE": "true"}
-PASSWORD = "correct horse battery staple"  # noqa: S105 - everybody's
-
-
-def tokens(process: Running, **form: str) -> tuple[int, Mapping[str, Any]]:
-    headers = {"content-type": "application/x-www-form-urlencoded"}
-    answer: Any = process.get("/auth/token", "POST", headers, urlencode(form).encode())
-    return answer.status, answer.json
-
-
-def test_a_refresh_token_is_good_once_whichever_process_it_comes_to(deploy: Deploy) -> None:
-    deploy.say("auth", "user", "add", "grace", "--scope", "notes", typed=f"{PASSWORD}\n")
-    with deploy.running(**ISSUING) as first, deploy.running(**ISSUING) as second:
-        status, pair = tokens(first, grant_type="password", username="grace", password=PASSWORD)
-        assert status == 200
-        bearer = {"authorization": f"Bearer {pair['access_token']}"}
-        assert [process.get("/api/v1/notes", headers=bearer).status for process in (first, second)] == [200, 200]
-        first.process.kill()  # who logged her in need not be there any more
-        with deploy.running(**ISSUING) as third:
-            status, newer = tokens(second, grant_type="refresh_token", refresh_token=pair["refresh_token"])
-            assert status == 200
-            replayed = tokens(third, grant_type="refresh_token", refresh_token=pair["refresh_token"])
-            ended = tokens(second, grant_type="refresh_token", refresh_token=newer["refresh_token"])
-    assert [(status, body["error"]) for status, body in (replayed, ended)] == [(400, "invalid_grant")] * 2

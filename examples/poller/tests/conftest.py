@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from chassis_auth import make_token
 from chassis.cli import main
+from chassis_auth import make_token
 
 from poller.__main__ import service
 from poller.auth import READ, WRITE

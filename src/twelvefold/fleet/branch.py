@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twelvefold.errors import RefusedError
-from twelvefold.fleet.forges import Draft, Forge, Request
+from twelvefold.fleet.forges import Draft, Forge, MergeRequest
 from twelvefold.fleet.remote import EMAIL, Clone, Heads
 
 TRAILER = "Twelvefold"
@@ -49,7 +49,7 @@ class Branch:
         commits = self.clone.commits(self.heads.head, self.heads.proposal)
         return all(committer == EMAIL and f"\n{TRAILER}: " in message for committer, message in commits)
 
-    def publish(self, *, title: str, body: str, needs_person: bool) -> tuple[str, Request]:
+    def publish(self, *, title: str, body: str, needs_person: bool) -> tuple[str, MergeRequest]:
         """Push what is checked out, if that is new, and open the request, or bring the open one up to date.
 
         Returns the commit of the branch, and the request.

@@ -15,7 +15,7 @@ from twelvefold.errors import FailedError
 from twelvefold.fleet.branch import Branch, signed
 from twelvefold.fleet.propose import Proposed
 from twelvefold.fleet.remote import Clone
-from twelvefold.fleet.results import Outcome
+from twelvefold.fleet.results import TurnOutcome
 from twelvefold.git import git
 
 OBSOLETE = "The command changes nothing any more."
@@ -38,7 +38,7 @@ def try_out(branch: Branch, order: Order) -> Proposed:
     _run(branch.clone, order)
     changed = _changed(branch.clone.folder)
     branch.clone.go_to(branch.heads.head)
-    outcome = Outcome.WOULD_CHANGE if changed else Outcome.IN_STEP
+    outcome = TurnOutcome.WOULD_CHANGE if changed else TurnOutcome.IN_STEP
     return Proposed(outcome, _counted(changed), proposal=branch.heads.proposal)
 
 
@@ -51,7 +51,7 @@ def carry_out(branch: Branch, order: Order) -> Proposed:
     _run(branch.clone, order)
     changed = _changed(folder)
     if not changed:
-        return Proposed(Outcome.IN_STEP, _counted(changed), proposal=branch.withdraw(OBSOLETE))
+        return Proposed(TurnOutcome.IN_STEP, _counted(changed), proposal=branch.withdraw(OBSOLETE))
     branch.start()
     if not _changed(folder):  # it went to the branch, and the changes to the main branch are gone
         _run(branch.clone, order)
@@ -61,7 +61,7 @@ def carry_out(branch: Branch, order: Order) -> Proposed:
         git(folder, "commit", "--quiet", "--no-verify", "--message", message)
     body = _body(order, changed)
     proposal, request = branch.publish(title=order.title, body=body, needs_person=False)
-    return Proposed(Outcome.PROPOSED, _counted(changed), body, proposal=proposal, request=request.url)
+    return Proposed(TurnOutcome.PROPOSED, _counted(changed), body, proposal=proposal, request=request.url)
 
 
 def _run(clone: Clone, order: Order) -> None:

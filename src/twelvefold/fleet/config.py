@@ -60,7 +60,7 @@ def _way_to_lock(lock: bool | str) -> bool | str:
 Address = Annotated[str, Field(min_length=1), AfterValidator(_address)]
 
 
-class Table(BaseModel):
+class StrictModel(BaseModel):
     """A table of `fleet.toml`. What it does not know is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -73,7 +73,7 @@ PUBLIC = {
 }
 
 
-class Forge(Table):
+class ForgeConfig(StrictModel):
     """Where requests are opened."""
 
     kind: Literal["gitlab", "gitlab-push", "github", "git"]
@@ -85,7 +85,7 @@ class Forge(Table):
     """The file that holds the token; relative to that of `fleet.toml`."""
 
     @model_validator(mode="after")
-    def _whose(self) -> Forge:
+    def _whose(self) -> ForgeConfig:
         if self.kind == "git" and self.token_file and not self.url:
             raise ValueError("has a token_file and no url; say for which host it is: url = 'https://git.example.com'")
         return self
@@ -96,7 +96,7 @@ class Forge(Table):
         return self.url or PUBLIC.get(self.kind)
 
 
-class Declared(Table):
+class Declared(StrictModel):
     """One repository, or all that a pattern of paths finds."""
 
     url: Address
@@ -110,7 +110,7 @@ class Declared(Table):
     skip: bool = False
 
 
-class Discovered(Table):
+class Discovered(StrictModel):
     """Repositories that a forge lists. One of `gitlab` and `github` names a group or an organisation there."""
 
     gitlab: str | None = None
@@ -128,7 +128,7 @@ class Discovered(Table):
         return self
 
 
-class Wave(Table):
+class Wave(StrictModel):
     """Services that are rolled up together, before the next wave begins.
 
     Those that name it are in it, and those that `services` and `share` take; without both, the last wave is the rest.
@@ -148,7 +148,7 @@ class Wave(Table):
         return not self.services and self.share is None
 
 
-class Config(Table):
+class Config(StrictModel):
     """`fleet.toml`, read."""
 
     template: Address
@@ -160,7 +160,7 @@ class Config(Table):
     """Whether `uv lock` is run: without builds, or with them if it is "build"."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 300
     """How long one service may take."""
-    forge: Forge = Forge(kind="git")
+    forge: ForgeConfig = ForgeConfig(kind="git")
     services: tuple[Declared, ...] = ()
     discover: tuple[Discovered, ...] = ()
     waves: tuple[Wave, ...] = (Wave(name="all"),)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from twelvefold.errors import FailedError
-from twelvefold.fleet.config import PUBLIC, Declared, Discovered, Forge
+from twelvefold.fleet.config import PUBLIC, Declared, Discovered, ForgeConfig
 from twelvefold.fleet.forges.base import refused
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ForgeRepository:
     """A repository on a forge."""
 
     name: str
@@ -21,13 +21,13 @@ class Found:
     topics: frozenset[str]
 
 
-def discovered(wanted: Discovered, forge: Forge, token: str | None) -> list[Declared]:
+def discovered(wanted: Discovered, forge: ForgeConfig, token: str | None) -> list[Declared]:
     """The repositories that `wanted` describes and that can be changed. Raises FailedError."""
     listing = _of_group(wanted.gitlab, forge, token) if wanted.gitlab else _of_organisation(wanted, forge, token)
     return [Declared(url=one.url, wave=wanted.wave) for one in listing if _is_wanted(one, wanted)]
 
 
-def _is_wanted(one: Found, wanted: Discovered) -> bool:
+def _is_wanted(one: ForgeRepository, wanted: Discovered) -> bool:
     return (
         not one.is_archived
         and fnmatchcase(one.name, wanted.match)
@@ -36,7 +36,7 @@ def _is_wanted(one: Found, wanted: Discovered) -> bool:
     )
 
 
-def _of_group(group: str, forge: Forge, token: str | None) -> Iterator[Found]:
+def _of_group(group: str, forge: ForgeConfig, token: str | None) -> Iterator[ForgeRepository]:
     import requests
     from gitlab.exceptions import GitlabError
 
@@ -45,12 +45,12 @@ def _of_group(group: str, forge: Forge, token: str | None) -> Iterator[Found]:
     listing = client(forge.url or PUBLIC["gitlab"], token).groups.get(group, lazy=True).projects
     try:
         for one in listing.list(include_subgroups=True, archived=False, per_page=100, iterator=True):
-            yield Found(one.path, one.http_url_to_repo, one.archived, frozenset(one.topics))
+            yield ForgeRepository(one.path, one.http_url_to_repo, one.archived, frozenset(one.topics))
     except (GitlabError, requests.RequestException) as error:
         raise _refused(group, getattr(error, "response_code", None)) from error
 
 
-def _of_organisation(wanted: Discovered, forge: Forge, token: str | None) -> Iterator[Found]:
+def _of_organisation(wanted: Discovered, forge: ForgeConfig, token: str | None) -> Iterator[ForgeRepository]:
     import requests
     from github import GithubException
 
@@ -59,7 +59,7 @@ def _of_organisation(wanted: Discovered, forge: Forge, token: str | None) -> Ite
     organisation = str(wanted.github)
     try:
         for one in client(forge.url or PUBLIC["github"], token).get_organization(organisation).get_repos():
-            yield Found(one.name, one.clone_url, one.archived, frozenset(one.topics))
+            yield ForgeRepository(one.name, one.clone_url, one.archived, frozenset(one.topics))
     except (GithubException, requests.RequestException) as error:
         raise _refused(organisation, getattr(error, "status", None)) from error
 

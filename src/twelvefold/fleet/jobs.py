@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import click
 from filelock import FileLock, Timeout
 
-from twelvefold import template as templates
+from twelvefold.engine import template as templates
+from twelvefold.engine.template import Template
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet import command
 from twelvefold.fleet.branch import Branch
@@ -23,10 +24,9 @@ from twelvefold.fleet.command import Order
 from twelvefold.fleet.forges import FORGES, RIGHTS, USERS
 from twelvefold.fleet.propose import Proposed, Wish, check, propose
 from twelvefold.fleet.remote import Clone, Heads, ProtectedError, Remote, changed_environment, environment, heads
-from twelvefold.fleet.results import Outcome, Result, Results
+from twelvefold.fleet.results import Result, Results, TurnOutcome
 from twelvefold.git import time_left, within, without_credentials
 from twelvefold.service import TEMPLATE, read_file
-from twelvefold.template import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ def run(job: Job) -> Result:
         with within(job.seconds), changed_environment(environment(job.token)):
             result = _turn(job, previous, _remote(job))
     except ProtectedError as error:
-        result = _gone_wrong(job, previous, Outcome.FAILED, f"{error.message} {RIGHTS[job.forge]}")
+        result = _gone_wrong(job, previous, TurnOutcome.FAILED, f"{error.message} {RIGHTS[job.forge]}")
     except click.ClickException as error:
-        outcome = Outcome.PERSON if isinstance(error, RefusedError) else Outcome.FAILED
+        outcome = TurnOutcome.PERSON if isinstance(error, RefusedError) else TurnOutcome.FAILED
         result = _gone_wrong(job, previous, outcome, error.message)
     except Exception as error:  # one bad repository must not stop the others
-        result = _gone_wrong(job, previous, Outcome.FAILED, f"{type(error).__name__}: {error}")
+        result = _gone_wrong(job, previous, TurnOutcome.FAILED, f"{type(error).__name__}: {error}")
     result = replace(result, run=job.run, at=_now(), seconds=round(time.monotonic() - began, 3))
     return results.put(job.key, _printable(_scrubbed(result, job.token)))
 
@@ -93,7 +93,9 @@ def _turn(job: Job, previous: Result | None, remote: Remote) -> Result:
         clone.update(there, job.wish.branch)
         version = _version(clone, job.wish)
         if job.is_discovered and not version:
-            return Result(job.name, job.url, Outcome.NONE, head=there.head, proposal=there.proposal, inputs=job.inputs)
+            return Result(
+                job.name, job.url, TurnOutcome.NONE, head=there.head, proposal=there.proposal, inputs=job.inputs
+            )
         forge = FORGES[job.forge](job.url, job.forge_url, remote.token)
         branch = Branch(clone, there, job.wish.branch, forge, job.wish.labels)
         return _result(job, there, version, _done(job, branch))
@@ -120,7 +122,7 @@ def _done(job: Job, branch: Branch) -> Proposed:
 
 def _nothing_changed(job: Job, previous: Result, there: Heads) -> bool:
     """Whether the last run came to an end that would come out of this one, too."""
-    is_done = previous.outcome not in {Outcome.FAILED, *([] if job.is_dry else [Outcome.WOULD_CHANGE])}
+    is_done = previous.outcome not in {TurnOutcome.FAILED, *([] if job.is_dry else [TurnOutcome.WOULD_CHANGE])}
     return is_done and (previous.head, previous.proposal, previous.inputs) == (there.head, there.proposal, job.inputs)
 
 
@@ -141,7 +143,7 @@ def _result(job: Job, there: Heads, version: str, done: Proposed) -> Result:
     )
 
 
-def _gone_wrong(job: Job, previous: Result | None, outcome: Outcome, sentence: str) -> Result:
+def _gone_wrong(job: Job, previous: Result | None, outcome: TurnOutcome, sentence: str) -> Result:
     known = previous or Result(job.name, without_credentials(job.url), outcome)
     # Without its head, so that the next run looks again.
     return replace(known, outcome=outcome, sentence=" ".join(sentence.split()), head="", report="")

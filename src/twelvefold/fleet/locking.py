@@ -23,8 +23,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.rollup import lock_dependencies
 from twelvefold.errors import RefusedError
-from twelvefold.rollup import lock_dependencies
 
 NOTHING = "twelvefold-builds-nothing"
 NO_BUILDS = {"requires": [f"{NOTHING} @ file://{os.devnull}/{NOTHING}"], "build-backend": "nothing"}

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.console import ExitCode
+from twelvefold.fleet.results import Result, TurnOutcome
 
 CODES = {
-    Outcome.IN_STEP: 0,
-    Outcome.NONE: 0,
-    Outcome.UNKNOWN: 0,
-    Outcome.PROPOSED: 0,
-    Outcome.WOULD_CHANGE: 1,
-    Outcome.PERSON: 2,
-    Outcome.FAILED: 3,
+    TurnOutcome.IN_STEP: ExitCode.DONE,
+    TurnOutcome.NONE: ExitCode.DONE,
+    TurnOutcome.UNKNOWN: ExitCode.DONE,
+    TurnOutcome.PROPOSED: ExitCode.DONE,
+    TurnOutcome.WOULD_CHANGE: ExitCode.TO_DO,
+    TurnOutcome.PERSON: ExitCode.PERSON,
+    TurnOutcome.FAILED: ExitCode.FAILED,
 }
 """Exit codes; that of a run is the highest."""
 
 KINDS = {
-    Outcome.IN_STEP: "settled",
-    Outcome.NONE: "note",
-    Outcome.UNKNOWN: "note",
-    Outcome.PROPOSED: "added",
-    Outcome.WOULD_CHANGE: "changed",
-    Outcome.PERSON: "open",
-    Outcome.FAILED: "deleted",
+    TurnOutcome.IN_STEP: "settled",
+    TurnOutcome.NONE: "note",
+    TurnOutcome.UNKNOWN: "note",
+    TurnOutcome.PROPOSED: "added",
+    TurnOutcome.WOULD_CHANGE: "changed",
+    TurnOutcome.PERSON: "open",
+    TurnOutcome.FAILED: "deleted",
 }
-"""Colours on a terminal, by the names of twelvefold.cli.COLOURS."""
+"""Colours on a terminal, by the names of twelvefold.console.COLOURS."""
 
 
 def line(result: Result) -> str:
@@ -32,6 +33,6 @@ def line(result: Result) -> str:
     return " ".join(filter(None, [f"{result.name}: {result.outcome}.", result.sentence, result.request]))
 
 
-def counted(count: int, outcome: Outcome) -> str:
+def counted(count: int, outcome: TurnOutcome) -> str:
     """How many have an outcome: `1 needs a person`, `2 need a person`."""
     return f"{count} {outcome if count == 1 else outcome.replace('needs', 'need')}"

@@ -17,7 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from twelvefold.fleet import jobs
 from twelvefold.fleet.jobs import Job
-from twelvefold.fleet.results import Outcome, Result, Results
+from twelvefold.fleet.results import Result, Results, TurnOutcome
 from twelvefold.git import without_credentials
 
 GRACE = 30.0
@@ -38,7 +38,7 @@ def workers(count: int) -> Iterator[Pool]:
     Leaving the context ends them, at once if that is because something was raised.
     """
     if count == 1:
-        from twelvefold.render import keeping_checkouts
+        from twelvefold.engine.rendering.checkouts import keeping_checkouts
 
         with keeping_checkouts():
             yield Here()
@@ -99,8 +99,8 @@ def _result(future: Future[Result], job: Job) -> Result:
 
 def _lost(job: Job, sentence: str) -> Result:
     results = Results(job.results)
-    known = results.get(job.key) or Result(job.name, without_credentials(job.url), Outcome.FAILED)
-    return results.put(job.key, replace(known, outcome=Outcome.FAILED, sentence=sentence, head="", run=job.run))
+    known = results.get(job.key) or Result(job.name, without_credentials(job.url), TurnOutcome.FAILED)
+    return results.put(job.key, replace(known, outcome=TurnOutcome.FAILED, sentence=sentence, head="", run=job.run))
 
 
 _kept = contextlib.ExitStack()
@@ -111,7 +111,7 @@ def _begin() -> None:
 
     Ctrl-C ends the git command that it waits for, too. It ends with that, so that nothing is written down as failed.
     """
-    from twelvefold.render import keeping_checkouts
+    from twelvefold.engine.rendering.checkouts import keeping_checkouts
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)

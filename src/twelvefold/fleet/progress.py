@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from twelvefold.cli import show, unread
+from twelvefold.console import show, unread
 from twelvefold.fleet.outcomes import KINDS, line
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 
-QUIET = frozenset({Outcome.IN_STEP, Outcome.NONE, Outcome.PROPOSED})
+QUIET = frozenset({TurnOutcome.IN_STEP, TurnOutcome.NONE, TurnOutcome.PROPOSED})
 
 Tell = Callable[[Result], None]
 

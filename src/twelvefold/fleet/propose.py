@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from twelvefold import report as reports
-from twelvefold import rollup as engine
-from twelvefold import transaction
-from twelvefold.commands import report_of
-from twelvefold.decisions import Decision
-from twelvefold.decisions import Outcome as Decided
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine import report as reports
+from twelvefold.engine import rollup as engine
+from twelvefold.engine import transaction
+from twelvefold.engine.report import Report
+from twelvefold.engine.rollup import Rollup, Wanted
 from twelvefold.fleet.branch import Branch, signed
 from twelvefold.fleet.locking import lock_without_building
 from twelvefold.fleet.remote import Clone
-from twelvefold.fleet.results import Outcome
-from twelvefold.report import Report
-from twelvefold.rollup import Request, Rollup
+from twelvefold.fleet.results import TurnOutcome
 from twelvefold.service import Service
 
 OBSOLETE = "The service is in step with the template without this."
@@ -46,7 +44,7 @@ class Wish:
 class Proposed:
     """What came of it."""
 
-    outcome: Outcome
+    outcome: TurnOutcome
     sentence: str
     body: str = ""
     """The request's description, as Markdown."""
@@ -62,8 +60,8 @@ class Proposed:
 def check(branch: Branch, wish: Wish) -> Proposed:
     """Say what would be proposed. The main branch is checked out."""
     rollup = _planned(branch.clone, wish)
-    report = report_of(rollup, was_applied=False)
-    outcome = Outcome.IN_STEP if rollup.plan.is_empty else Outcome.WOULD_CHANGE
+    report = reports.report_of(rollup, was_applied=False)
+    outcome = TurnOutcome.IN_STEP if rollup.plan.is_empty else TurnOutcome.WOULD_CHANGE
     return _proposed(outcome, report, drift_of(rollup.service), proposal=branch.heads.proposal)
 
 
@@ -73,21 +71,21 @@ def propose(branch: Branch, wish: Wish) -> Proposed:
     Raises RefusedError or FailedError; if that was before the push, nothing has changed.
     """
     rollup = _planned(branch.clone, wish)
-    report = report_of(rollup, was_applied=True)
+    report = reports.report_of(rollup, was_applied=True)
     drift = drift_of(rollup.service)  # before its files are others
     if rollup.plan.is_empty:
         proposal = branch.withdraw(OBSOLETE)
-        return _proposed(Outcome.PERSON if report.open else Outcome.IN_STEP, report, drift, proposal=proposal)
+        return _proposed(TurnOutcome.PERSON if report.open else TurnOutcome.IN_STEP, report, drift, proposal=proposal)
     branch.start()
     report = _update(branch.clone, wish, report)
     title, body = reports.commit_message(report).partition("\n")[0], reports.as_markdown(report)
     proposal, request = branch.publish(title=title, body=body, needs_person=bool(report.open))
-    outcome = Outcome.PERSON if report.open else Outcome.PROPOSED
+    outcome = TurnOutcome.PERSON if report.open else TurnOutcome.PROPOSED
     return _proposed(outcome, report, drift, proposal=proposal, request=request.url)
 
 
 def _planned(clone: Clone, wish: Wish) -> Rollup:
-    rollup = engine.prepare(Request(clone.folder / wish.folder, wish.template, wish.ref, wish.answers))
+    rollup = engine.prepare(Wanted(clone.folder / wish.folder, wish.template, wish.ref, wish.answers))
     if wish.heal:
         rollup.plan.acknowledge()
     return rollup
@@ -121,9 +119,9 @@ def _lock(clone: Clone, wish: Wish) -> Decision | None:
 
 
 def _proposed(
-    outcome: Outcome, report: Report, drift: tuple[str, ...], *, proposal: str, request: str = ""
+    outcome: TurnOutcome, report: Report, drift: tuple[str, ...], *, proposal: str, request: str = ""
 ) -> Proposed:
-    left = [f"{one.path}: left to its own pipeline." for one in report.decisions if one.outcome is Decided.LEFT]
+    left = [f"{one.path}: left to its own pipeline." for one in report.decisions if one.outcome is Outcome.LEFT]
     sentence = " ".join([report.summary(), *left])
     return Proposed(outcome, sentence, reports.as_markdown(report), report.new, drift, proposal, request)
 

@@ -8,26 +8,24 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import click
-
-from twelvefold import template as templates
-from twelvefold.cli import answers_of, show
-from twelvefold.commands import refuse_unknown_report
+from twelvefold.console import ExitCode, say, show
+from twelvefold.engine import report as reports
+from twelvefold.engine import template as templates
+from twelvefold.engine.rollup import refuse_untrusted, template_url
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet.forges import RIGHTS
 from twelvefold.fleet.jobs import Job, run
+from twelvefold.fleet.options import ProposeOptions
 from twelvefold.fleet.outcomes import CODES, KINDS, line
 from twelvefold.fleet.propose import Wish
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 from twelvefold.fleet.tokens import token_from
 from twelvefold.git import GitError, git, without_credentials
-from twelvefold.rollup import refuse_untrusted, template_url
 from twelvefold.service import Repository, Service
 
 TOKENS = {"gitlab": "TWELVEFOLD_TOKEN", "gitlab-push": "TWELVEFOLD_TOKEN", "github": "GITHUB_TOKEN"}
-ANNOTATIONS = {Outcome.PERSON: "warning", Outcome.FAILED: "error"}
+ANNOTATIONS = {TurnOutcome.PERSON: "warning", TurnOutcome.FAILED: "error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +50,26 @@ def home(service: Path, environ: Mapping[str, str]) -> Home:
         raise RefusedError(f"{service} has no origin to propose to. Run: git remote add origin URL") from error
 
 
-def run_propose(folder: Path, options: Mapping[str, Any]) -> int:
-    """Propose the update to the repository that `folder` is a clone of, and return the exit code.
+def run_propose(options: ProposeOptions) -> ExitCode:
+    """Propose the update to the repository that the service's folder is a clone of, and return the exit code.
 
     The folder itself stays as it is: a pipeline's clone may be shallow, or of another commit.
     """
-    refuse_unknown_report(options)
-    service = Service.open(folder)
+    for path in options.reports:
+        reports.refuse_unknown(path)
+    service = Service.open(options.service)
     with tempfile.TemporaryDirectory(prefix="twelvefold-") as scratch:
         result = run(job_of(service, options, Path(scratch)))
-    for path in options["reports"]:
+    for path in options.reports:
         write(result, path)
     tell(result, os.environ)
     return CODES[result.outcome]
 
 
-def job_of(service: Service, options: Mapping[str, Any], scratch: Path) -> Job:
+def job_of(service: Service, options: ProposeOptions, scratch: Path) -> Job:
     """What is to be done in the service's repository. Raises RefusedError if that is not known, or has no token."""
     at = home(service.root, os.environ)
-    kind = options["forge"] or at.forge
+    kind = options.forge or at.forge
     token = token_of(kind, options)
     wish = wish_of(service, options)
     return Job(
@@ -80,46 +79,46 @@ def job_of(service: Service, options: Mapping[str, Any], scratch: Path) -> Job:
         wish=wish,
         template=templates.find(wish.template, wish.ref),
         forge=kind,
-        forge_url=options["forge_url"] or at.forge_url,
+        forge_url=options.forge_url or at.forge_url,
         token=token,
         results=scratch / "results",
         clones=scratch / "clones",
-        seconds=options["timeout"],
-        is_dry=options["check"],
+        seconds=options.timeout,
+        is_dry=options.check,
     )
 
 
-def token_of(kind: str, options: Mapping[str, Any]) -> str | None:
+def token_of(kind: str, options: ProposeOptions) -> str | None:
     """The token, out of a file, standard input, or the variable that a pipeline has. Raises RefusedError."""
-    if options["token_file"]:
-        if options["token"]:
+    if options.token_file:
+        if options.token:
             raise RefusedError("--token and --token-file both say where the token is. Leave one of them out.")
-        return token_from(options["token_file"])
-    variable = options["token"] or TOKENS.get(kind)
+        return token_from(options.token_file)
+    variable = options.token or TOKENS.get(kind)
     if variable and not os.environ.get(variable):
         raise RefusedError(f"The variable {variable}, which should hold a token, is not set. {RIGHTS[kind]}")
     return os.environ[variable] if variable else None
 
 
-def wish_of(service: Service, options: Mapping[str, Any]) -> Wish:
+def wish_of(service: Service, options: ProposeOptions) -> Wish:
     """The update that is asked for. Raises RefusedError if the template is not known, or not trusted."""
-    url = template_url(service, options["template"])
-    refuse_untrusted(url, is_named=bool(options["template"]))
+    url = template_url(service, options.template)
+    refuse_untrusted(url, is_named=bool(options.template))
     return Wish(
         url,
-        options["ref"],
-        answers_of(options["answers"]),
+        options.ref,
+        options.answers,
         Repository.around(service.root).prefix.rstrip("/"),
-        options["branch"],
-        heal=options["heal"],
-        lock=not options["no_lock"],
+        options.branch,
+        heal=options.heal,
+        lock=not options.no_lock,
         build=True,  # in a pipeline of its own, which builds it anyway
     )
 
 
 def write(result: Result, path: Path) -> None:
     """Write a report: the request's description, or the result for programs, by the name's ending."""
-    told = asdict(result) | {"needs_person": result.outcome is Outcome.PERSON}
+    told = asdict(result) | {"needs_person": result.outcome is TurnOutcome.PERSON}
     as_json = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     as_markdown = result.report or f"# {line(result)}\n"
     try:
@@ -134,6 +133,6 @@ def tell(result: Result, environ: Mapping[str, str]) -> None:
     if kind and environ.get("GITHUB_ACTIONS"):
         # https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
         escaped = line(result).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        click.echo(f"::{kind} title=Update from the template::{escaped}")
+        say(f"::{kind} title=Update from the template::{escaped}")
     else:
         show(KINDS[result.outcome], line(result))

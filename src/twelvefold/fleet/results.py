@@ -15,7 +15,7 @@ from typing import Any
 from twelvefold.errors import FailedError
 
 
-class Outcome(enum.StrEnum):
+class TurnOutcome(enum.StrEnum):
     """How a service came out of a run. The values stand in files and pages."""
 
     IN_STEP = "in step"  # nothing to do
@@ -33,7 +33,7 @@ class Result:
 
     name: str
     url: str
-    outcome: Outcome
+    outcome: TurnOutcome
     sentence: str = ""
     """What happened, for people."""
     version: str = ""
@@ -117,7 +117,7 @@ def _of(content: Mapping[str, Any]) -> Result:
     return Result(
         **{
             **content,
-            "outcome": Outcome(content["outcome"]),
+            "outcome": TurnOutcome(content["outcome"]),
             "drift": tuple(content["drift"]),
             "versions": versions,
         }

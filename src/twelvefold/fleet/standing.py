@@ -8,7 +8,7 @@ from typing import Any
 
 from twelvefold.fleet.listing import Listed
 from twelvefold.fleet.outcomes import KINDS
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 
 HEADINGS = ("service", "version", "state", "drift", "")
 NEVER = "To look: twelvefold fleet rollup --check"
@@ -23,7 +23,7 @@ def cells(one: Listed, result: Result | None) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    """Lines in columns, each with the kind that `twelvefold.cli.show` takes. The last column may be of any length."""
+    """Lines in columns, each with its kind for `console.show`. The last column may be of any length."""
     kinds = {str(outcome): kind for outcome, kind in KINDS.items()}
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)][:-1]
     yield "title", _line(HEADINGS, widths)
@@ -38,4 +38,4 @@ def _line(row: Sequence[str], widths: Iterable[int]) -> str:
 
 def data(one: Listed, result: Result | None) -> dict[str, Any]:
     """A service's row for programs: each field of a result, whether there is one or not, and the name of its files."""
-    return {**asdict(result or Result(one.name, one.url, Outcome.UNKNOWN)), "key": one.key}
+    return {**asdict(result or Result(one.name, one.url, TurnOutcome.UNKNOWN)), "key": one.key}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
+from twelvefold.fleet.options import FleetRollupOptions
 from twelvefold.fleet.results import write_whole
 
 CHOICES = ("build", "check", "max_failures", "no_lock", "only", "only_failed", "ref", "shard", "wave")
@@ -20,7 +20,7 @@ class Begun:
     """A run: its name, its options, and the template's newest release when it was begun."""
 
     run: str
-    options: Mapping[str, Any]
+    options: FleetRollupOptions
     newest: str | None = None
 
 
@@ -34,7 +34,7 @@ class Unfinished:
         """Write the run down. Raises FailedError."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, json.dumps(asdict(begun)))
+            write_whole(self._path, json.dumps(_as_data(begun)))
         except OSError as error:
             raise FailedError(f"{self._path} cannot be written: {error.strerror}.") from error
 
@@ -42,19 +42,27 @@ class Unfinished:
         """The run came to its end."""
         self._path.unlink(missing_ok=True)
 
-    def resumed(self, options: Mapping[str, Any]) -> Begun:
+    def resumed(self, options: FleetRollupOptions) -> Begun:
         """The run that did not come to its end. Raises RefusedError if there is none, or if `options` say another."""
-        given = [
-            name for name in CHOICES if not (options[name] is None or options[name] is False or options[name] == ())
-        ]
-        if given:
+        if given := [name for name in CHOICES if _is_given(getattr(options, name))]:
             raise RefusedError(
                 f"--resume goes on with the run as it was begun. Leave --{given[0].replace('_', '-')} out."
             )
         try:
             begun = json.loads(self._path.read_text(encoding="utf-8"))
-            return Begun(begun["run"], {name: begun["options"][name] for name in CHOICES}, begun["newest"])
+            chosen = {name: begun["options"][name] for name in CHOICES}
+            chosen["only"] = tuple(chosen["only"])
+            return Begun(begun["run"], replace(options, **chosen), begun["newest"])
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise RefusedError(
                 "No run was interrupted: there is nothing to resume. Begin one: twelvefold fleet rollup"
             ) from error
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False and value != ()
+
+
+def _as_data(begun: Begun) -> dict[str, Any]:
+    chosen = {name: getattr(begun.options, name) for name in CHOICES}
+    return {"run": begun.run, "options": chosen, "newest": begun.newest}

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from twelvefold.decisions import Decision, Outcome
+from twelvefold.decisions import Decision, MergedFile, Outcome
+from twelvefold.strategies.formats import format_named
 from twelvefold.strategies.lines import newline_of, with_ends
 from twelvefold.strategies.merging import Format, OwnMerge, conformed, merge_texts
 from twelvefold.strategies.rules import BadRulesError, Path, Rules, key_path
 from twelvefold.strategies.three_way import Data
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
-FORMATS = ("env", "ignore", "ini", "json", "markdown", "text", "toml", "yaml")
 CONFIGURED = ("path", "format", "keys")
-
-
-@dataclass(frozen=True, slots=True)
-class MergedFile:
-    """What a merged file becomes, and what was decided about it."""
-
-    content: bytes
-    decisions: Sequence[Decision] = ()
-
-    @property
-    def is_merged(self) -> bool:
-        """Whether the template's changes are in it, so that its last-applied copy may advance."""
-        return not any(decision.outcome is Outcome.UNREADABLE for decision in self.decisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +22,37 @@ class FileRule:
     """How to merge one file, as scaraplate.yaml has it."""
 
     path: str
-    form: Format | OwnMerge
+    format: str
     rules: Rules
     left_out: tuple[str, ...] = ()
     """What the template's text is read without: keys, as in `rules`, and items of lists: `jobs.check.targets=chart`."""
 
     @classmethod
     def load(cls, config: Mapping[str, Any]) -> FileRule:
-        """Raises BadRulesError with the file's path and what is wrong."""
+        """Raises BadRulesError with the file's path and what is wrong; of the format, `refuse_unknown_format` does."""
         path = config.get("path")
         if not isinstance(path, str):
             raise BadRulesError(f"scaraplate.yaml: a merged file's config needs its path; it is {dict(config)!r}.")
         unknown = sorted(map(str, set(config) - set(CONFIGURED)))
         if unknown:
             raise BadRulesError(f"scaraplate.yaml: {path}: {unknown[0]} is not one of {', '.join(CONFIGURED)}.")
-        if config.get("format") not in FORMATS:
-            raise BadRulesError(f"scaraplate.yaml: {path}: format must be one of {', '.join(FORMATS)}.")
         try:
             rules = Rules.load(config.get("keys", {}))
         except BadRulesError as error:
             raise BadRulesError(f"scaraplate.yaml: {path}: {error.message}") from error
-        return cls(path, importlib.import_module(f"twelvefold.strategies.{config['format']}").FORMAT, rules)
+        return cls(path, str(config.get("format", "")), rules)
+
+    @property
+    def form(self) -> Format | OwnMerge:
+        """The format, found when it is needed: most runs find nothing to do. Raises BadRulesError."""
+        try:
+            return format_named(self.format)
+        except BadRulesError as error:
+            raise BadRulesError(f"scaraplate.yaml: {self.path}: {error.message}") from error
+
+    def refuse_unknown_format(self) -> None:
+        """Raise BadRulesError if the format is not there, also where nothing is to be merged yet."""
+        _ = self.form
 
     def without(self, keys: Sequence[str]) -> FileRule:
         """The same rules for a file whose template is read without `keys`."""
@@ -80,9 +76,10 @@ class FileRule:
     def reduced(self, content: bytes) -> bytes:
         """A text of the template's without what is left out. Raises BadRulesError if that cannot be."""
         text = content.decode(errors="replace").removeprefix(BOM)
-        if not isinstance(self.form, OwnMerge):
-            wanted = _without(self.form.load(text), [_parted(key) for key in self.left_out])
-            reduced = conformed(self.form, text, wanted, (), self.rules)
+        form = self.form
+        if not isinstance(form, OwnMerge):
+            wanted = _without(form.load(text), [_parted(key) for key in self.left_out])
+            reduced = conformed(form, text, wanted, (), self.rules)
             if reduced is not None:
                 return reduced.encode()
         keys = ", ".join(self.left_out)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.strategies.lines import bare, joined, newline_of
 from twelvefold.strategies.rules import Rules
-from twelvefold.strategies.text import Hunk, Merged, hunks, merged_end
+from twelvefold.strategies.text import Hunk, MergedText, hunks, merged_end
 
 TRAILING = re.compile(r"(?<!\\)[ \t]+$")
 TOKEN = re.compile(r"\\.|\[!?\]?[^\]]*\]|.", re.DOTALL)
@@ -44,7 +44,7 @@ class Line(NamedTuple):
 class Ignore:
     """Merges ignore files."""
 
-    def merge(self, base: str | None, template: str, service: str, rules: Rules) -> Merged:
+    def merge(self, base: str | None, template: str, service: str, rules: Rules) -> MergedText:
         """Merge three texts; without a base, what the service has not is new. Any text can be read."""
         found = list(hunks(base or "", template, service, key_of))
         lines: list[Line] = []
@@ -56,7 +56,7 @@ class Ignore:
         lines = _without_dropped(lines, {key: ours[key] - was[key] for key in was if key not in theirs})
         lines, decisions = _ordered(lines)
         end = merged_end(template if base is None else base, template, service)
-        return Merged(joined((line.text for line in lines), newline_of(service or template), end), decisions)
+        return MergedText(joined((line.text for line in lines), newline_of(service or template), end), decisions)
 
 
 FORMAT = Ignore()

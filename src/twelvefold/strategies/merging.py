@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.strategies.rules import Rules
-from twelvefold.strategies.text import Merged as Merged
+from twelvefold.strategies.text import MergedText as MergedText
 from twelvefold.strategies.text import merge_lines
 from twelvefold.strategies.three_way import ABSENT, Data, merge, same
 
@@ -21,6 +21,7 @@ class UnreadableError(Exception):
     """A text is not of its format: a sentence without the file's name, with the line where there is one."""
 
 
+@runtime_checkable
 class Format(Protocol):
     """How to read a format, and how to change what a text says without touching the rest of it."""
 
@@ -41,24 +42,24 @@ class Format(Protocol):
 class OwnMerge(Protocol):
     """A format that merges texts its own way, because key by key is not what its owners mean."""
 
-    def merge(self, base: str | None, template: str, service: str, rules: Rules) -> Merged:
+    def merge(self, base: str | None, template: str, service: str, rules: Rules) -> MergedText:
         """Merge three different texts as `merge_texts` does, which asks for it. Raises UnreadableError."""
 
 
-def merge_texts(form: Format | OwnMerge, base: str | None, template: str, service: str, rules: Rules) -> Merged:
+def merge_texts(form: Format | OwnMerge, base: str | None, template: str, service: str, rules: Rules) -> MergedText:
     """Merge three texts of one format; `base` is None where nobody knows what the template said the last time.
 
     A service that cannot be read stays as it is. Raises UnreadableError if the template cannot be read.
     """
     if service in (base, template):
-        return Merged(template)
+        return MergedText(template)
     if isinstance(form, OwnMerge):
         return form.merge(base, template, service, rules)
     theirs = form.load(template)
     try:
         ours = form.load(service)
     except UnreadableError as error:
-        return unreadable(service, error)
+        return _unreadable(service, error)
     last = _base(form, base)
     wanted, decisions = merge(last, theirs, ours, rules)
     drafts = [service] if base is None else [merge_lines(base, template, service).text, service]
@@ -66,19 +67,19 @@ def merge_texts(form: Format | OwnMerge, base: str | None, template: str, servic
     for draft in drafts:
         text = conformed(form, draft, wanted, sources, rules)
         if text is not None:
-            return Merged(text, decisions)
-    return not_put_in(template, service)
+            return MergedText(text, decisions)
+    return _not_put_in(template, service)
 
 
-def not_put_in(template: str, service: str) -> Merged:
+def _not_put_in(template: str, service: str) -> MergedText:
     """`service` as it is, because what should be in it could not be written."""
     note = "what the template changed could not be put in; compare with the template and put it in by hand"
-    return Merged(service, [Decision(Outcome.UNREADABLE, note=note, yours=service, template=template)])
+    return MergedText(service, [Decision(Outcome.UNREADABLE, note=note, yours=service, template=template)])
 
 
-def unreadable(service: str, error: UnreadableError) -> Merged:
+def _unreadable(service: str, error: UnreadableError) -> MergedText:
     """`service` as it is, because it cannot be read."""
-    return Merged(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
+    return MergedText(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
 
 
 def _base(form: Format, base: str | None) -> Data:

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from twelvefold.console import ExitCode
+
 Path = tuple[str, ...]
 SEGMENT = re.compile(r'"([^"]*)"|([^".]+)')
 KEY_PATH = re.compile(r'(?:(?:"[^"]*"|[^".]+)(?:\.(?!$)|$))*')
@@ -20,7 +22,7 @@ KEY_PATH = re.compile(r'(?:(?:"[^"]*"|[^".]+)(?:\.(?!$)|$))*')
 class BadRulesError(click.ClickException):
     """scaraplate.yaml cannot be used. Printed by click as one sentence; exit code 2."""
 
-    exit_code = 2
+    exit_code = ExitCode.PERSON
 
 
 class Kind(enum.StrEnum):

@@ -18,9 +18,9 @@ import marshmallow
 from scaraplate.strategies import Strategy
 
 from twelvefold import latch
-from twelvefold.decisions import record
+from twelvefold.decisions import MergedFile, record
 from twelvefold.service import APPLIED, File, hold_back
-from twelvefold.strategies.files import FileRule, MergedFile
+from twelvefold.strategies.files import FileRule
 
 
 class Configured(Strategy):
@@ -42,9 +42,10 @@ class Configured(Strategy):
     def merged(self, base: bytes | None, service: bytes | None) -> MergedFile:
         """Merge the file, once a run."""
         rule = FileRule.load(self.config)
-        rule = rule.without(latch.left_out.get(rule.path, ()))
+        rule = rule.without(latch.current().left_out.get(rule.path, ()))
         done = latch.current().merged
         if rule.path not in done:
+            rule.refuse_unknown_format()
             done[rule.path] = rule.merge(base, self.template_contents.read(), service)
             for decision in done[rule.path].decisions:
                 record(decision)

@@ -13,7 +13,7 @@ from twelvefold.strategies.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedText:
     """A merged file's text, and what was decided about it."""
 
     text: str
@@ -59,7 +59,7 @@ def hunks(base: str, template: str, service: str, key: Callable[[str], str] = ba
         done = stops
 
 
-def merge_lines(base: str, template: str, service: str) -> Merged:
+def merge_lines(base: str, template: str, service: str) -> MergedText:
     """Merge the lines of three texts.
 
     Raises nothing: where both changed the same lines the service's stay, and the decisions have both texts. Lines
@@ -76,7 +76,7 @@ def merge_lines(base: str, template: str, service: str) -> Merged:
         if not hunk.is_service_s:
             conflicts.append(_conflict(len(lines), theirs, ours))
         lines += ours
-    return Merged(joined(lines, newline, merged_end(base, template, service)), conflicts)
+    return MergedText(joined(lines, newline, merged_end(base, template, service)), conflicts)
 
 
 def merged_end(base: str, template: str, service: str) -> bool:
@@ -93,11 +93,11 @@ def _conflict(above: int, template: Sequence[str], service: Sequence[str]) -> De
 class Text:
     """Any text: its lines are all that is known about it."""
 
-    def merge(self, base: str | None, template: str, service: str, rules: Rules) -> Merged:
+    def merge(self, base: str | None, template: str, service: str, rules: Rules) -> MergedText:
         """Merge three texts; without a base the service stays, for nobody knows who wrote what."""
         if base is not None:
             return merge_lines(base, template, service)
-        return Merged(service, [_conflict(0, split(template), split(service))])
+        return MergedText(service, [_conflict(0, split(template), split(service))])
 
 
 FORMAT = Text()

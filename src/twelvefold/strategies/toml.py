@@ -14,8 +14,8 @@ from twelvefold.strategies import lines
 from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.rules import Rules
 from twelvefold.strategies.three_way import Data, same
-from twelvefold.strategies.toml_change import Change
-from twelvefold.strategies.toml_document import Spot, parse
+from twelvefold.strategies.toml_change import Conformer
+from twelvefold.strategies.toml_document import TomlSpot, parse
 from twelvefold.strategies.toml_edit import Edit
 from twelvefold.strategies.toml_layout import is_comment, only_of_the_first
 
@@ -37,12 +37,12 @@ class Toml:
             return text
         newline, ended = lines.newline_of(text), lines.ends(text)
         document = parse(text if ended else text + newline)
-        spots = [Spot(parse(lines.with_ends(one, newline)), (), self.load(one)) for one in sources]
+        spots = [TomlSpot(parse(lines.with_ends(one, newline)), (), self.load(one)) for one in sources]
         known = lines.comments_of(lines.templates(sources), is_comment) if len(sources) > 2 else None
         strays = only_of_the_first(sources) if len(sources) > 1 else set()
         headers = {table.keys for one in spots[:1] for table in one.document.tables}
-        change = Change(Edit(document, newline, known, strays), rules, headers)
-        change.mapping((), Spot(document, (), data), wanted, spots)
+        conformer = Conformer(Edit(document, newline, known, strays), rules, headers)
+        conformer.mapping((), TomlSpot(document, (), data), wanted, spots)
         changed = str(document)
         return changed if ended else lines.bare(changed)
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from twelvefold.strategies.rules import Path, Rules
 from twelvefold.strategies.three_way import Data, identities, same
-from twelvefold.strategies.toml_document import Found, Part, Spot, Table, Value, dotted, key_text, plain, tables_of
+from twelvefold.strategies.toml_document import Found, Part, Table, TomlSpot, Value, dotted, key_text, plain, tables_of
 from twelvefold.strategies.toml_edit import Edit
 from twelvefold.strategies.toml_layout import lead_of, shift
 
 
-class Change:
+class Conformer:
     """Changes the document of `edit`. `headers` are those that the template writes.
 
     What is new is written as the first of the `sources` does that says it, or can be changed to.
@@ -26,7 +26,7 @@ class Change:
         self.rules = rules
         self.headers = headers
 
-    def value(self, path: Path, spot: Spot, wanted: Data, sources: list[Spot]) -> None:
+    def value(self, path: Path, spot: TomlSpot, wanted: Data, sources: list[TomlSpot]) -> None:
         """Make the place say `wanted`, in the way that it is written if that can be."""
         if not spot.can_become(wanted):
             self.replace(spot, wanted, sources)
@@ -35,7 +35,7 @@ class Change:
         else:
             self.members(path, spot, wanted, sources)
 
-    def replace(self, spot: Spot, wanted: Data, sources: list[Spot]) -> None:
+    def replace(self, spot: TomlSpot, wanted: Data, sources: list[TomlSpot]) -> None:
         """Write a value anew, or, where it is no value but tables or dotted keys, the whole key."""
         part = spot.part()
         source = next((one for one in sources if same(one.data, wanted) and one.part()), None)
@@ -46,13 +46,13 @@ class Change:
             part.lead = f"{lead.above}{lead.own}{kept}{lead.indent}" if kept else part.lead
             return
         key = str(spot.where[-1])
-        parent = Spot(self.document, spot.where[:-1], None)
+        parent = TomlSpot(self.document, spot.where[:-1], None)
         self.delete(parent, key)
         said = self.insert(parent, key, wanted, sources)
         if not same(said, wanted):
             self.value(spot.keys, spot.saying(said), wanted, sources)
 
-    def copied(self, source: Spot, indent: str) -> Value:
+    def copied(self, source: TomlSpot, indent: str) -> Value:
         """The value as `source` writes it, moved to `indent`."""
         part = source.part()
         if part is None:
@@ -61,7 +61,7 @@ class Change:
 
     # Mappings
 
-    def mapping(self, path: Path, spot: Spot, wanted: Mapping[str, Data], sources: list[Spot]) -> None:
+    def mapping(self, path: Path, spot: TomlSpot, wanted: Mapping[str, Data], sources: list[TomlSpot]) -> None:
         sources = [one for one in sources if isinstance(one.data, dict)]
         said = dict(spot.data)
         for key in wanted:
@@ -75,7 +75,7 @@ class Change:
             if not same(said[key], wanted[key]):
                 self.value((*path, key), spot.below(key, said[key]), wanted[key], _below(sources, key))
 
-    def insert(self, spot: Spot, key: str, wanted: Data, sources: list[Spot]) -> Data:
+    def insert(self, spot: TomlSpot, key: str, wanted: Data, sources: list[TomlSpot]) -> Data:
         """Write `key` as the first fitting source does, and return what it says then."""
         source = _fitting(sources, wanted)
         if source is None:
@@ -94,14 +94,14 @@ class Change:
             self.edit.insert_tables(self.place_of_table(spot, source, tables[0]), tables)
         return source.data
 
-    def in_brackets(self, key: str, source: Spot) -> Part:
+    def in_brackets(self, key: str, source: TomlSpot) -> Part:
         """The pair as an inline table has it, on one line unless the source's is in brackets, too."""
         part = source.part()
         name = part.name if part is not None and part.keys == (key,) else f"{key_text(key)} = "
         lead, tail = (part.lead, part.tail) if part is not None and source.is_bracketed() else ("", "")
         return Part(lead, (key,), name, self.copied(source, ""), tail=tail)
 
-    def insert_part(self, spot: Spot, key: str, part: Part, source: Spot | None) -> None:
+    def insert_part(self, spot: TomlSpot, key: str, part: Part, source: TomlSpot | None) -> None:
         """Put `part`, whose keys are those below `spot`, where its neighbours in `source` say."""
         order = source.above().order() if source else []
         inline = spot.part()
@@ -117,7 +117,7 @@ class Change:
         index, before = _place(home, spot.inner(), key, order)
         self.edit.put_line(home, index, before, replace(part, keys=keys, name=name, value=deepcopy(part.value)))
 
-    def home(self, spot: Spot, source: Spot | None) -> tuple[list[Part], Path]:
+    def home(self, spot: TomlSpot, source: TomlSpot | None) -> tuple[list[Part], Path]:
         """Where pairs of a table stand, and the keys that they are written with there."""
         found = spot.found()
         for one in found:
@@ -136,7 +136,7 @@ class Change:
 
     # Tables
 
-    def place_of_table(self, spot: Spot, source: Spot, table: Table) -> int:
+    def place_of_table(self, spot: TomlSpot, source: TomlSpot, table: Table) -> int:
         """Behind the table that precedes it in the source, or before the one that follows it there."""
         allowed, tables = spot.member_tables(), self.document.tables
         there = source.document.tables
@@ -166,7 +166,7 @@ class Change:
 
     # Deleting
 
-    def delete(self, spot: Spot, key: str) -> None:
+    def delete(self, spot: TomlSpot, key: str) -> None:
         """Take out all that says `key`; parts go with the table that they stand in."""
         inline = spot.part()
         found = spot.below(key, None).found()
@@ -178,7 +178,7 @@ class Change:
             elif id(one.thing) not in inside:
                 self.edit.remove(one.home, one.thing)
 
-    def drop_header(self, spot: Spot) -> None:
+    def drop_header(self, spot: TomlSpot) -> None:
         """Remove a header that holds nothing any more and that its sub-tables can do without."""
         table = spot.table()
         if table is None or table.is_member or table.parts or table.keys in self.headers or "#" in table.tail:
@@ -188,7 +188,7 @@ class Change:
 
     # Members
 
-    def members(self, path: Path, spot: Spot, wanted: list[Data], sources: list[Spot]) -> None:
+    def members(self, path: Path, spot: TomlSpot, wanted: list[Data], sources: list[TomlSpot]) -> None:
         """Change a list by what its members are known by: insert, delete, sort, then change each."""
         sources = [one for one in sources if isinstance(one.data, list)]
         by = self.rules.at(path).by
@@ -213,7 +213,7 @@ class Change:
                 self.value((*path, name), spot.below(number, said[name]), member, below[name])
 
     def members_of_array(
-        self, value: Value, ours: list[str], names: Mapping[str, Data], news: Mapping[str, Spot | None]
+        self, value: Value, ours: list[str], names: Mapping[str, Data], news: Mapping[str, TomlSpot | None]
     ) -> None:
         """Insert, delete and sort the members of an array."""
         parts = dict(zip(ours, value.parts, strict=True))
@@ -230,14 +230,14 @@ class Change:
         if value.parts != order:
             self.edit.reorder_inside(value, order)
 
-    def member(self, source: Spot) -> Part:
+    def member(self, source: TomlSpot) -> Part:
         original = source.part()
         if original is None:
             return Part("", (), "", plain(source.data))
         return deepcopy(original)
 
     def members_of_tables(
-        self, spot: Spot, ours: list[str], names: Mapping[str, Data], news: Mapping[str, Spot | None]
+        self, spot: TomlSpot, ours: list[str], names: Mapping[str, Data], news: Mapping[str, TomlSpot | None]
     ) -> None:
         """Insert, delete and sort an array of tables; a member's sub-tables come and go with it."""
         tables = {name: tables_of(group) for name, group in zip(ours, spot.groups(), strict=True)}
@@ -267,14 +267,14 @@ class Change:
         return Table(self.newline, keys, f"[[{dotted(keys)}]]", self.newline, parts)
 
 
-def _fitting(sources: list[Spot], wanted: Data) -> Spot | None:
+def _fitting(sources: list[TomlSpot], wanted: Data) -> TomlSpot | None:
     """The first source that says `wanted`, or else that can be changed to say it."""
     return next((one for one in sources if same(one.data, wanted)), None) or next(
         (one for one in sources if one.can_become(wanted)), None
     )
 
 
-def _below(sources: list[Spot], key: str) -> list[Spot]:
+def _below(sources: list[TomlSpot], key: str) -> list[TomlSpot]:
     return [one.below(key, one.data[key]) for one in sources if key in one.data]
 
 

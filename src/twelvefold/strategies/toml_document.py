@@ -1,6 +1,7 @@
 """TOML taken apart: a text as tables, pairs and members that together hold every byte of it.
 
-tree-sitter says where things stand. A `Spot` finds what makes up a place, in whichever of TOML's ways it is written.
+tree-sitter says where things stand. A `TomlSpot` finds what makes up a place, in whichever way of TOML's it
+is written.
 """
 
 from __future__ import annotations
@@ -97,26 +98,26 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Spot:
+class TomlSpot:
     """A place in a document, by keys and numbers of members, and the data that stand there."""
 
     document: Document
     where: tuple[str | int, ...]
     data: Data
 
-    def below(self, step: str | int, data: Data) -> Spot:
-        return Spot(self.document, (*self.where, step), data)
+    def below(self, step: str | int, data: Data) -> TomlSpot:
+        return TomlSpot(self.document, (*self.where, step), data)
 
-    def numbered(self, number: int) -> Spot:
+    def numbered(self, number: int) -> TomlSpot:
         return self.below(number, self.data[number])
 
-    def saying(self, data: Data) -> Spot:
+    def saying(self, data: Data) -> TomlSpot:
         """The same place, after it was made to say `data`."""
-        return Spot(self.document, self.where, data)
+        return TomlSpot(self.document, self.where, data)
 
-    def above(self) -> Spot:
+    def above(self) -> TomlSpot:
         """The place that this is in; what it says is not looked at."""
-        return Spot(self.document, self.where[:-1], None)
+        return TomlSpot(self.document, self.where[:-1], None)
 
     @property
     def keys(self) -> Path:
@@ -174,7 +175,7 @@ class Spot:
     def member_tables(self) -> list[Table]:
         """The tables of the member that this is in, or all."""
         depth = max((number for number, step in enumerate(self.where) if isinstance(step, int)), default=-1) + 1
-        return tables_of(Spot(self.document, self.where[:depth], None).found())
+        return tables_of(TomlSpot(self.document, self.where[:depth], None).found())
 
     def groups(self) -> list[list[Found]]:
         """The members of an array of tables."""
@@ -233,10 +234,10 @@ def parse(text: str) -> Document:
     root = _parser().parse(data).root_node
     if root.has_error:
         raise UnreadableError("It is TOML that tree-sitter cannot take apart.")
-    return _Reading(data).document(root)
+    return _Scanner(data).document(root)
 
 
-class _Reading:
+class _Scanner:
     """Takes bytes apart, from the first to the last; `place` is how far it got."""
 
     def __init__(self, data: bytes) -> None:

@@ -487,7 +487,7 @@ service = Service(package=__package__)
 if __name__ == "__main__":
     settings = service.load()
     service.configure_logging(settings)
-    raise SystemExit(stand_by(service, settings=settings, port=0))
+    raise SystemExit(stand_by(service, settings=settings, port=0, variable="PORT"))
 """
 
 

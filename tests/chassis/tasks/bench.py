@@ -13,8 +13,8 @@ from chassis import Settings
 from chassis.parts import with_settings_of
 from chassis_tasks import Tasks
 from chassis_tasks.consumer import always
+from chassis_tasks.duties import work
 from chassis_tasks.opened import Opened
-from chassis_tasks.part import work
 from chassis_tasks.settings import TasksSettings
 
 Open = Callable[..., AbstractAsyncContextManager[Opened]]

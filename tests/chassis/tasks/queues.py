@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from taskiq.message import BrokerMessage
 
 from chassis_tasks.queue import Delivery, Queue
-from chassis_tasks.urls import QUEUES
+from chassis_tasks.settings import QUEUES
 
 URLS = {
     "memory": "memory://",
@@ -111,10 +110,6 @@ async def _of_nats(url: str, name: str) -> None:
 
 
 REMOVERS = {"memory": _nothing, "redis": _of_redis, "amqp": _of_amqp, "nats": _of_nats}
-
-
-def message(body: bytes, **labels: float) -> BrokerMessage:
-    return BrokerMessage(task_id=uuid4().hex, task_name="task", message=body, labels=labels)
 
 
 async def take(queue: Queue, count: int = 1, *, seconds: float = 5) -> list[Delivery]:

@@ -6,14 +6,13 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from redis.asyncio import Redis
-from taskiq import TaskiqMessage
-from taskiq.abc.middleware import TaskiqMiddleware
 
 from chassis.telemetry import tracing
 from chassis_tasks import Status, Tasks, TasksUnavailableError, ending, insisting
@@ -304,52 +303,25 @@ async def test_a_tracer_that_fails(part: Tasks, monkeypatch: pytest.MonkeyPatch,
     assert runs.count == 1
 
 
-class Middleware(TaskiqMiddleware):
-    """Fails at one of its words for the second attempt."""
-
-    def __init__(self, place: str) -> None:
-        super().__init__()
-        self._place = place
-
-    def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
-        self._fail_at("pre_send", message)
-        return message
-
-    def post_send(self, message: TaskiqMessage) -> None:
-        self._fail_at("post_send", message)
-
-    def _fail_at(self, place: str, message: TaskiqMessage) -> None:
-        if place == self._place and message.labels.get("attempt"):
-            raise LookupError(place)
-
-
-async def test_a_retry_that_is_sent_is_sent_once(caplog: pytest.LogCaptureFixture) -> None:
-    part = Tasks(middlewares=[Middleware("post_send")])
-    attempts = []
-
-    @part.task(retries=2)
-    async def work() -> None:
-        attempts.append(part.running.attempt)
-        raise ValueError("no")
-
-    async with at_work(part) as opened:
-        await work.enqueue()
-        await until(opened.queue.buried)
-        await until(lambda: is_gone(opened))
-    assert attempts == [1, 2, 3]
-    assert "post_send of Middleware failed; task work is sent: LookupError: post_send" in errors(caplog)
-
-
-async def test_a_retry_that_can_never_be_sent_lies_with_the_dead_letters() -> None:
-    part = Tasks(middlewares=[Middleware("pre_send")])
+async def test_a_retry_that_can_never_be_sent_lies_with_the_dead_letters(
+    part: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = Runs(part, raises(ValueError("no")), retries=2)
+    put = MemoryQueue.put
+
+    async def broken(*args: Any, **options: Any) -> None:
+        if runs.count:
+            raise LookupError("no room")
+        await put(*args, **options)
+
+    monkeypatch.setattr(MemoryQueue, "put", broken)
     async with at_work(part) as opened:
         await runs.sent()
         info = await runs.info()
         await until(opened.queue.buried)
         [letter] = await opened.queue.buried()
         assert await is_gone(opened)
-    words = "RuntimeError: ValueError: no. Its next attempt cannot be sent: LookupError: pre_send"
+    words = "RuntimeError: ValueError: no. Its next attempt cannot be sent: LookupError: no room"
     assert (runs.count, letter.reason, info.error, info.status) == (1, words, words, Status.FAILED)
     assert (count(opened, "work", "failed"), count(opened, "work", "retried")) == (1, 0)
 
@@ -358,14 +330,14 @@ async def test_a_retry_that_cannot_be_sent_now_is_given_back(part: Tasks, monkey
     """Its work is not done: the same attempt comes again."""
     monkeypatch.setattr("chassis_tasks.runner.TROUBLE_SECONDS", 0.01)
     attempts: list[int] = []
-    kick, troubles = MemoryQueue.kick, [ConnectionError("away")]
+    put, troubles = MemoryQueue.put, [ConnectionError("away")]
 
-    async def troubled(*args: Any) -> None:
+    async def troubled(*args: Any, **options: Any) -> None:
         if attempts and troubles:
             raise troubles.pop()
-        await kick(*args)
+        await put(*args, **options)
 
-    monkeypatch.setattr(MemoryQueue, "kick", troubled)
+    monkeypatch.setattr(MemoryQueue, "put", troubled)
 
     @part.task(retries=1)
     async def work() -> None:
@@ -411,9 +383,8 @@ class Deaf:
         def handed_out(queue: MemoryQueue, message: Any) -> Delivery:
             delivery = hand_out(queue, message)
             lease = delivery.release
-            for word in ("ack", "bury", "release"):
-                setattr(delivery, word, self._heard(word, getattr(delivery, word), lease))
-            return delivery
+            words = ("ack", "bury", "release")
+            return replace(delivery, **{word: self._heard(word, getattr(delivery, word), lease) for word in words})
 
         monkeypatch.setattr(MemoryQueue, "_hand_out", handed_out)
 
@@ -519,7 +490,7 @@ async def test_a_stop_while_it_is_recorded(part: Tasks, black_hole: Runs, caplog
 
 async def test_a_stop_has_no_say_about_what_has_just_ended() -> None:
     work = asyncio.create_task(asyncio.sleep(0))
-    in_hand = InHand(Order("1", "work", {}, 0), work)
+    in_hand = InHand(Order(id="1", task="work", arguments={}), work)
     await work
     in_hand.cut_off(Cut.STOPPED)
     assert in_hand.cut is None

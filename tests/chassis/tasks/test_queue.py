@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from chassis_tasks.queue import Queue
 from fault_proxy import FaultProxy, fault_proxy
 from tasks import brokers
-from tasks.queues import LEASE, PORTS, URLS, made, message, new_name, remove, require, started, take
+from tasks.queues import LEASE, PORTS, URLS, made, new_name, remove, require, started, take
 
 pytestmark = pytest.mark.anyio
 SERVERS = [kind for kind in URLS if kind != "memory"]
@@ -48,13 +48,13 @@ async def another(url: str, name: str, queue: Queue) -> AsyncIterator[Queue]:
 
 async def test_hands_out_in_order_and_what_is_done_is_gone(queue: Queue) -> None:
     for body in (b"1", b"2", b"3"):
-        await queue.kick(message(body))
+        await queue.put(body)
     assert await queue.depth() == 3
     taken = await take(queue, 3)
     assert [delivery.data for delivery in taken] == [b"1", b"2", b"3"]
     assert [delivery.attempt for delivery in taken] == [1, 1, 1]
     for delivery in taken:
-        await delivery.ack()  # type: ignore[misc]
+        await delivery.ack()
     assert await queue.depth() == 0
     with pytest.raises(TimeoutError):
         await take(queue, seconds=0.3)
@@ -63,7 +63,7 @@ async def test_hands_out_in_order_and_what_is_done_is_gone(queue: Queue) -> None
 async def test_any_bytes_come_as_they_went(queue: Queue) -> None:
     bodies = [b"", bytes(range(256)), b"x" * 200_000]
     for body in bodies:
-        await queue.kick(message(body))
+        await queue.put(body)
     assert [delivery.data for delivery in await take(queue, 3)] == bodies
 
 
@@ -72,16 +72,16 @@ async def test_waits_for_what_comes(queue: Queue) -> None:
         waiting = group.create_task(take(queue))
         await asyncio.sleep(0.2)
         began = time.monotonic()
-        await queue.kick(message(b"late"))
+        await queue.put(b"late")
     assert waiting.result()[0].data == b"late"
     assert time.monotonic() - began < 1
 
 
 async def test_a_delayed_message_comes_when_it_is_due(queue: Queue) -> None:
-    await queue.kick(message(b"later", delay=1.5))
-    await queue.kick(message(b"now"))
+    await queue.put(b"later", delay=1.5)
+    await queue.put(b"now")
     (now,) = await take(queue)
-    await now.ack()  # type: ignore[misc]
+    await now.ack()
     assert now.data == b"now"
     with pytest.raises(TimeoutError):
         await take(queue, seconds=0.3)
@@ -89,13 +89,13 @@ async def test_a_delayed_message_comes_when_it_is_due(queue: Queue) -> None:
 
 
 async def test_a_longer_delay_does_not_hold_up_a_shorter_one(queue: Queue) -> None:
-    await queue.kick(message(b"long", delay=60))
-    await queue.kick(message(b"short", delay=0.5))
+    await queue.put(b"long", delay=60)
+    await queue.put(b"short", delay=0.5)
     assert (await take(queue))[0].data == b"short"
 
 
 async def test_what_is_released_comes_again_and_is_counted(queue: Queue) -> None:
-    await queue.kick(message(b"1"))
+    await queue.put(b"1")
     (first,) = await take(queue)
     await first.release(0)
     (second,) = await take(queue)
@@ -108,9 +108,9 @@ async def test_what_is_released_comes_again_and_is_counted(queue: Queue) -> None
 
 
 async def test_the_first_word_is_the_last(queue: Queue) -> None:
-    await queue.kick(message(b"1"))
+    await queue.put(b"1")
     (delivery,) = await take(queue)
-    await delivery.ack()  # type: ignore[misc]
+    await delivery.ack()
     await delivery.release(0)
     await delivery.bury("why")
     assert (await queue.depth(), await queue.buried()) == (0, [])
@@ -118,7 +118,7 @@ async def test_the_first_word_is_the_last(queue: Queue) -> None:
 
 async def test_dead_letters_can_be_replayed(queue: Queue) -> None:
     for body in (b"1", b"2", b"3"):
-        await queue.kick(message(body))
+        await queue.put(body)
     for delivery in await take(queue, 3):
         await delivery.bury(f"no {delivery.data.decode()}: é")
     letters = await queue.buried()
@@ -133,7 +133,7 @@ async def test_dead_letters_can_be_replayed(queue: Queue) -> None:
     assert await queue.replay([letters[1].id, "unheard-of"]) == 1
     (again,) = await take(queue)
     assert (again.data, again.attempt) == (b"2", 1)
-    await again.ack()  # type: ignore[misc]
+    await again.ack()
     assert await queue.replay() == 2
     assert await queue.buried() == []
     assert sorted(delivery.data for delivery in await take(queue, 2)) == [b"1", b"3"]
@@ -144,7 +144,7 @@ async def test_no_more_are_held_than_may_be(url: str, name: str, queue: Queue) -
         pytest.skip("fetches nothing ahead")
     async with started(url, name, prefetch=3) as narrow:
         for number in range(8):
-            await queue.kick(message(str(number).encode()))
+            await queue.put(str(number).encode())
         async with contextlib.aclosing(narrow.listen()) as deliveries:
             held = [await anext(deliveries) for _ in range(3)]
             with pytest.raises(TimeoutError):
@@ -159,7 +159,7 @@ async def test_what_was_fetched_and_not_handed_out_goes_back_at_once(
     if url == "memory://":
         pytest.skip("fetches nothing ahead")
     for number in range(6):
-        await queue.kick(message(str(number).encode()))
+        await queue.put(str(number).encode())
     began = time.monotonic()
     (first,) = await take(queue)  # the others were fetched with it
     async with started(url, name, lease=60) as another:
@@ -167,9 +167,9 @@ async def test_what_was_fetched_and_not_handed_out_goes_back_at_once(
         assert time.monotonic() - began < 3
         assert sorted(delivery.data for delivery in rest) == [b"1", b"2", b"3", b"4", b"5"]
         assert {delivery.attempt for delivery in rest} <= {1, 2}
-        await first.ack()  # type: ignore[misc]
+        await first.ack()
         for delivery in rest:
-            await delivery.ack()  # type: ignore[misc]
+            await delivery.ack()
     assert await queue.depth() == 0
 
 
@@ -179,19 +179,19 @@ async def test_whoever_waits_may_be_cancelled(queue: Queue) -> None:
         await asyncio.sleep(0.05)
         waiting.cancel()
         await asyncio.wait([waiting])
-    await queue.kick(message(b"1"))
+    await queue.put(b"1")
     assert (await take(queue))[0].data == b"1"
 
 
 async def test_who_lives_keeps_a_message_for_as_long_as_it_takes(url: str, name: str, queue: Queue) -> None:
     if url == "memory://":
         pytest.skip("has one worker")
-    await queue.kick(message(b"slow"))
+    await queue.put(b"slow")
     (slow,) = await take(queue)
     async with started(url, name) as another:
         with pytest.raises(TimeoutError):
             await take(another, seconds=LEASE * 2.5)
-        await slow.ack()  # type: ignore[misc]
+        await slow.ack()
         with pytest.raises(TimeoutError):
             await take(another, seconds=0.3)
 
@@ -214,7 +214,7 @@ async def test_what_a_killed_worker_held_comes_back_on_an_idle_queue(url: str, n
     if url == "memory://":
         pytest.skip("has one worker")
     for number in range(4):
-        await queue.kick(message(str(number).encode()))
+        await queue.put(str(number).encode())
     holder = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HOLDER, str(Path(__file__).parents[1]), url, name, stdout=asyncio.subprocess.PIPE
     )
@@ -228,7 +228,7 @@ async def test_what_a_killed_worker_held_comes_back_on_an_idle_queue(url: str, n
     assert sorted(delivery.data for delivery in back) == held
     assert {delivery.attempt for delivery in back} == {2}
     for delivery in back:
-        await delivery.ack()  # type: ignore[misc]
+        await delivery.ack()
     assert await queue.depth() == 0
 
 
@@ -241,7 +241,7 @@ async def test_a_server_that_is_away_is_a_connection_error(kind: str, name: str)
     began = time.monotonic()
     with contextlib.suppress(ConnectionError):
         await queue.startup()
-    for ask in (queue.ping, queue.depth, queue.buried, queue.replay, lambda: queue.kick(message(b"1"))):
+    for ask in (queue.ping, queue.depth, queue.buried, queue.replay, lambda: queue.put(b"1")):
         with pytest.raises(ConnectionError):
             await ask()
     with pytest.raises(ConnectionError):
@@ -268,7 +268,7 @@ async def sent(queue: Queue, body: bytes) -> None:
     async with asyncio.timeout(10):
         while True:
             with contextlib.suppress(ConnectionError):
-                await queue.kick(message(body))
+                await queue.put(body)
                 return
             await asyncio.sleep(0.05)
 
@@ -278,15 +278,15 @@ async def came(queue: Queue, bodies: set[bytes]) -> None:
     while bodies:
         [one] = await take(queue)
         bodies -= {one.data}
-        await one.ack()  # type: ignore[misc]
+        await one.ack()
 
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_it_comes_back_when_its_server_does(kind: str, name: str) -> None:
     async with proxied(kind, name) as (proxy, queue):
-        await queue.kick(message(b"before"))
+        await queue.put(b"before")
         await proxy.refuse()
-        for asking in (queue.ping, queue.depth, partial(queue.kick, message(b"meanwhile"))):
+        for asking in (queue.ping, queue.depth, partial(queue.put, b"meanwhile")):
             async with asyncio.timeout(10):
                 with pytest.raises(ConnectionError):
                     await asking()
@@ -300,7 +300,7 @@ async def test_it_comes_back_when_its_server_does(kind: str, name: str) -> None:
 async def test_what_could_not_be_given_back_comes_back(kind: str, name: str) -> None:
     lease = 3  # seconds, longer than the server is away: it must not be renewed for what nobody works on
     async with proxied(kind, name, lease=lease) as (proxy, queue):
-        await queue.kick(message(b"before"))
+        await queue.put(b"before")
         [taken] = await take(queue)
         await proxy.refuse()
         await asyncio.sleep(0.2)
@@ -317,7 +317,7 @@ async def test_a_server_that_says_nothing_holds_nobody_up(kind: str, name: str) 
     async with proxied(kind, name) as (proxy, queue):
         await queue.ping()
         proxy.swallow()
-        for asking in (partial(queue.kick, message(b"meanwhile")), queue.ping, queue.depth):
+        for asking in (partial(queue.put, b"meanwhile"), queue.ping, queue.depth):
             async with asyncio.timeout(10):
                 with pytest.raises(ConnectionError):
                     await asking()
@@ -330,11 +330,11 @@ async def test_a_server_that_says_nothing_holds_nobody_up(kind: str, name: str) 
 async def test_a_redis_that_is_full_keeps_what_it_has(name: str, tmp_path: Path) -> None:
     async with brokers.redis(tmp_path) as server, server.running(), started(server.url, name) as queue:
         for body in (b"released", b"buried"):
-            await queue.kick(message(body))
+            await queue.put(body)
         released, buried = await take(queue, 2)
         async with Redis.from_url(server.url) as redis:
             await redis.config_set("maxmemory", "1")
-            sayings = partial(released.release, 0), partial(buried.bury, "why"), partial(queue.kick, message(b""))
+            sayings = partial(released.release, 0), partial(buried.bury, "why"), partial(queue.put, b"")
             for saying in sayings:
                 with pytest.raises(ConnectionError):
                     await saying()

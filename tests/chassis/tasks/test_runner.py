@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from taskiq.message import BrokerMessage
 
 from chassis.telemetry import context
 from chassis_tasks import Status, Tasks
@@ -228,7 +227,7 @@ async def test_one_that_was_cancelled_while_its_worker_died_is_not_taken_up_agai
         await records.queued(again)
         assert await records.begun(again) == ""  # by a worker that is killed now
         await records.cancel("abc")
-        await opened.kick(again)
+        await opened.put(again)
         assert (await ended(part, "abc")).status is Status.CANCELLED
 
 
@@ -243,7 +242,7 @@ async def test_one_of_which_every_worker_dies_is_buried(part: Tasks) -> None:
         await records.queued(deadly)
         for _ in range(20):
             assert await records.begun(deadly) == ""  # by a worker that is killed now
-        await opened.kick(deadly)
+        await opened.put(deadly)
         assert (await ended(part, "deadly")).deaths == 20
         await until(opened.queue.buried)
         assert await reasons(opened) == ["20 workers have begun it, and none has come to an end."]
@@ -260,7 +259,7 @@ async def test_a_message_that_comes_twice_is_done_once(part: Tasks) -> None:
         twice = order("work", id="twice")
         await opened.send(twice)
         await ended(part, "twice")
-        await opened.kick(twice)
+        await opened.put(twice)
 
         async def is_skipped() -> bool:
             return count(opened, "work", "skipped") == 1
@@ -281,7 +280,7 @@ async def test_an_attempt_that_a_later_one_has_overtaken_is_not_run(part: Tasks)
         first = order("work", id="one")
         await opened.send(first.again(0))  # the worker was killed between sending this and acknowledging the first
         await until(lambda: _is(part, "one", Status.RUNNING))
-        await opened.kick(first)
+        await opened.put(first)
         await ended(part, "one")
     assert runs == [2]
 
@@ -326,7 +325,7 @@ async def test_arguments_that_another_release_knows_are_a_reason_to_wait(part: T
 @pytest.mark.parametrize("body", [b"", b"\xff", b'{"no": "task"}', b"null"])
 async def test_what_cannot_be_read_is_buried(part: Tasks, body: bytes) -> None:
     async with at_work(part) as opened:
-        await opened.queue.kick(BrokerMessage(task_id="", task_name="", message=body, labels={}))
+        await opened.queue.put(body)
         await until(opened.queue.buried)
         (letter,) = await opened.queue.buried()
         assert letter.data == body
@@ -334,9 +333,9 @@ async def test_what_cannot_be_read_is_buried(part: Tasks, body: bytes) -> None:
 
 
 async def test_a_foreign_message_for_no_task_of_ours_is_buried_at_once(part: Tasks) -> None:
-    body = json.dumps({"task_id": "1", "task_name": "theirs", "labels": {}, "args": [], "kwargs": {}}).encode()
+    body = json.dumps({"id": "1", "task": "theirs", "arguments": {}, "theirs": True}).encode()
     async with at_work(part) as opened:
-        await opened.queue.kick(BrokerMessage(task_id="1", task_name="theirs", message=body, labels={}))
+        await opened.queue.put(body)
         await until(opened.queue.buried)
 
 

@@ -136,18 +136,18 @@ async def test_a_tick_whose_sender_was_killed_on_the_way_is_not_lost(
 ) -> None:
     monkeypatch.setattr(scheduler, "SENDING_SECONDS", 0.1)
     monkeypatch.setattr("chassis_tasks.records.SENDING_SECONDS", 0.1)
-    kick = Opened.kick
+    put = Opened.put
 
     async def killed(self: Opened, order: object) -> None:
         await asyncio.sleep(60)
 
     async with opened(periodic) as given:
         async with scheduling(periodic, given):
-            monkeypatch.setattr(Opened, "kick", killed)
+            monkeypatch.setattr(Opened, "put", killed)
             monkeypatch.setattr("chassis_tasks.records.Records.forget", _nothing)
             clock.now += 300
             await asyncio.sleep(0.05)
-        monkeypatch.setattr(Opened, "kick", kick)
+        monkeypatch.setattr(Opened, "put", put)
         async with scheduling(periodic, given):
             await sends(given, 1)
 

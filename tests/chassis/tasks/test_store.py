@@ -5,21 +5,20 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from chassis_tasks.settings import TasksSettings
+from chassis_tasks.settings import STORES, TasksSettings
 from chassis_tasks.store import Store
-from chassis_tasks.urls import STORE_CLASSES, Named, store_of
+from chassis_tasks.urls import store_of
 from tasks.queues import URLS, new_name, remove, require
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=[kind for kind in URLS if kind in STORE_CLASSES])
+@pytest.fixture(params=[kind for kind in URLS if kind in STORES])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     url, name = URLS[request.param], new_name()
     require(url)
-    store = store_of(Named(name, TasksSettings(broker_url=url)))
+    store = store_of(name, TasksSettings(broker_url=url))
     assert store
-    await store.startup()
     yield store
     await store.shutdown()
     await remove(url, name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twelvefold.fleet.forges.base import RIGHTS, Draft, Forge, NoForge, Request
+from twelvefold.fleet.forges.base import RIGHTS, Draft, Forge, MergeRequest, NoForge
 
-__all__ = ["FORGES", "RIGHTS", "USERS", "Draft", "Forge", "NoForge", "Request"]
+__all__ = ["FORGES", "RIGHTS", "USERS", "Draft", "Forge", "MergeRequest", "NoForge"]
 
 
 def _gitlab(project: str, url: str | None, token: str | None) -> Forge:

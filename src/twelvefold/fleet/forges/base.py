@@ -31,7 +31,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class MergeRequest:
     """A request that is open."""
 
     number: int
@@ -49,16 +49,16 @@ class Forge(Protocol):
     def options(self, draft: Draft) -> Sequence[str]:
         """What the push of the branch tells the forge, a line each."""
 
-    def find(self, branch: str) -> Request | None:
+    def find(self, branch: str) -> MergeRequest | None:
         """The open request of a branch."""
 
-    def open(self, draft: Draft) -> Request:
+    def open(self, draft: Draft) -> MergeRequest:
         """Open a request; of two at once for one branch, the second finds the first."""
 
-    def update(self, request: Request, draft: Draft) -> None:
+    def update(self, request: MergeRequest, draft: Draft) -> None:
         """Give an open request a new title, description and labels. Labels of other people stay."""
 
-    def close(self, request: Request, comment: str) -> None:
+    def close(self, request: MergeRequest, comment: str) -> None:
         """Close it, saying why."""
 
 
@@ -68,16 +68,16 @@ class NoForge:
     def options(self, draft: Draft) -> Sequence[str]:
         return ()
 
-    def find(self, branch: str) -> Request | None:
+    def find(self, branch: str) -> MergeRequest | None:
         return None
 
-    def open(self, draft: Draft) -> Request:
-        return Request(0, "")
+    def open(self, draft: Draft) -> MergeRequest:
+        return MergeRequest(0, "")
 
-    def update(self, request: Request, draft: Draft) -> None:
+    def update(self, request: MergeRequest, draft: Draft) -> None:
         return None
 
-    def close(self, request: Request, comment: str) -> None:
+    def close(self, request: MergeRequest, comment: str) -> None:
         return None
 
 

@@ -9,7 +9,7 @@ import requests
 from github import Auth, Github, GithubException, GithubRetry
 
 from twelvefold.errors import FailedError
-from twelvefold.fleet.forges.base import RIGHTS, TIMEOUT, TRIES, Draft, Request, address, refused, shortened
+from twelvefold.fleet.forges.base import RIGHTS, TIMEOUT, TRIES, Draft, MergeRequest, address, refused, shortened
 
 Answer = TypeVar("Answer")
 
@@ -28,12 +28,12 @@ class GitHub:
     def options(self, draft: Draft) -> Sequence[str]:
         return ()
 
-    def find(self, branch: str) -> Request | None:
+    def find(self, branch: str) -> MergeRequest | None:
         owner = self._path.partition("/")[0]
         pulls = self._ask(lambda: self._repository.get_pulls(state="open", head=f"{owner}:{branch}").get_page(0))
-        return Request(pulls[0].number, pulls[0].html_url) if pulls else None
+        return MergeRequest(pulls[0].number, pulls[0].html_url) if pulls else None
 
-    def open(self, draft: Draft) -> Request:
+    def open(self, draft: Draft) -> MergeRequest:
         body = shortened(draft.body, LONGEST)
         try:
             pull = self._repository.create_pull(base=draft.base, head=draft.branch, title=draft.title, body=body)
@@ -47,16 +47,16 @@ class GitHub:
         except requests.RequestException as error:
             raise self._refused(error) from error
         self._ask(lambda: pull.add_to_labels(*draft.labels))
-        return Request(pull.number, pull.html_url)
+        return MergeRequest(pull.number, pull.html_url)
 
-    def update(self, request: Request, draft: Draft) -> None:
+    def update(self, request: MergeRequest, draft: Draft) -> None:
         pull = self._ask(lambda: self._repository.get_pull(request.number))
         self._ask(lambda: pull.edit(title=draft.title, body=shortened(draft.body, LONGEST)))
         self._ask(lambda: pull.add_to_labels(*draft.labels))
         for label in {label.name for label in pull.labels} & set(draft.without):
             self._ask(lambda label=label: pull.remove_from_labels(label))  # type: ignore[misc]
 
-    def close(self, request: Request, comment: str) -> None:
+    def close(self, request: MergeRequest, comment: str) -> None:
         pull = self._ask(lambda: self._repository.get_pull(request.number))
         self._ask(lambda: pull.create_issue_comment(comment))
         self._ask(lambda: pull.edit(state="closed"))

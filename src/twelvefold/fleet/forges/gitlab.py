@@ -11,7 +11,17 @@ import requests
 from gitlab.exceptions import GitlabAuthenticationError, GitlabCreateError, GitlabError
 
 from twelvefold.errors import FailedError
-from twelvefold.fleet.forges.base import RIGHTS, TIMEOUT, TRIES, Draft, NoForge, Request, address, refused, shortened
+from twelvefold.fleet.forges.base import (
+    RIGHTS,
+    TIMEOUT,
+    TRIES,
+    Draft,
+    MergeRequest,
+    NoForge,
+    address,
+    refused,
+    shortened,
+)
 
 Answer = TypeVar("Answer")
 
@@ -29,11 +39,11 @@ class GitLab:
     def options(self, draft: Draft) -> Sequence[str]:
         return ()
 
-    def find(self, branch: str) -> Request | None:
+    def find(self, branch: str) -> MergeRequest | None:
         found = self._ask(lambda: self._requests.list(state="opened", source_branch=branch, per_page=1, get_all=False))
-        return Request(found[0].iid, found[0].web_url) if found else None
+        return MergeRequest(found[0].iid, found[0].web_url) if found else None
 
-    def open(self, draft: Draft) -> Request:
+    def open(self, draft: Draft) -> MergeRequest:
         wanted = {
             "source_branch": draft.branch,
             "target_branch": draft.base,
@@ -54,14 +64,14 @@ class GitLab:
             return request
         except (GitlabError, requests.RequestException) as error:
             raise self._refused(error) from error
-        return Request(made.iid, made.web_url)
+        return MergeRequest(made.iid, made.web_url)
 
-    def update(self, request: Request, draft: Draft) -> None:
+    def update(self, request: MergeRequest, draft: Draft) -> None:
         wanted = {"title": draft.title, "description": shortened(draft.body, LONGEST)}
         labels = {"add_labels": ",".join(draft.labels), "remove_labels": ",".join(draft.without)}
         self._ask(lambda: self._requests.update(request.number, {**wanted, **labels}))
 
-    def close(self, request: Request, comment: str) -> None:
+    def close(self, request: MergeRequest, comment: str) -> None:
         held = self._requests.get(request.number, lazy=True)
         self._ask(lambda: held.notes.create({"body": comment}))
         self._ask(lambda: self._requests.update(request.number, {"state_event": "close"}))
@@ -105,8 +115,8 @@ class GitLabPush(NoForge):
             *(f"merge_request.unlabel={label}" for label in draft.without),
         ]
 
-    def open(self, draft: Draft) -> Request:
-        return Request(0, f"{self._page}?{urlencode({'state': 'opened', 'source_branch': draft.branch})}")
+    def open(self, draft: Draft) -> MergeRequest:
+        return MergeRequest(0, f"{self._page}?{urlencode({'state': 'opened', 'source_branch': draft.branch})}")
 
 
 def client(url: str, token: str | None) -> gitlab.Gitlab:

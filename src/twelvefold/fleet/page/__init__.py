@@ -17,16 +17,16 @@ from markupsafe import Markup
 
 from twelvefold.fleet.page.adoption import chart
 from twelvefold.fleet.page.reports import as_html
-from twelvefold.fleet.results import Outcome, Result
+from twelvefold.fleet.results import Result, TurnOutcome
 
 WORDS = {
-    Outcome.PERSON: "person",
-    Outcome.FAILED: "failed",
-    Outcome.PROPOSED: "proposed",
-    Outcome.WOULD_CHANGE: "change",
-    Outcome.IN_STEP: "step",
-    Outcome.UNKNOWN: "unknown",
-    Outcome.NONE: "none",
+    TurnOutcome.PERSON: "person",
+    TurnOutcome.FAILED: "failed",
+    TurnOutcome.PROPOSED: "proposed",
+    TurnOutcome.WOULD_CHANGE: "change",
+    TurnOutcome.IN_STEP: "step",
+    TurnOutcome.UNKNOWN: "unknown",
+    TurnOutcome.NONE: "none",
 }
 """Every outcome by its class in the style sheet, what needs somebody first."""
 
@@ -69,7 +69,7 @@ def page(results: Iterable[Result], *, title: str, template: str, now: datetime 
         versions=_versions(services),
         total=len(services),
         at_once=AT_ONCE,
-        is_new=all(result.outcome is Outcome.UNKNOWN for result in services),
+        is_new=all(result.outcome is TurnOutcome.UNKNOWN for result in services),
         chart=chart([result.versions for result in services if result.versions], made),
         details=_details(services),
         style=Markup(assets["page.css"]),  # noqa: S704 - ours
@@ -106,7 +106,7 @@ def _counts(services: Sequence[Result]) -> list[tuple[str, str, int]]:
 
 
 def _versions(services: Sequence[Result]) -> list[tuple[str, int]]:
-    counted = Counter(result.version or "unknown" for result in services if result.outcome is not Outcome.NONE)
+    counted = Counter(result.version or "unknown" for result in services if result.outcome is not TurnOutcome.NONE)
     return counted.most_common()
 
 

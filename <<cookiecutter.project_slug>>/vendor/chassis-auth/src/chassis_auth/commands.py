@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +27,12 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(seconds=int(number) * UNITS[unit])
 
 
-def auth_commands(more: Sequence[click.Command]) -> click.Group:
-    """The group `auth`, with what the capability brings besides."""
-    group = click.Group("auth", help="Make tokens for trying things out; keep the users, where there is a database.")
-    for command in (token_command, *more):
-        group.add_command(command)
-    return group
+@click.group("auth")
+def auth_commands() -> None:
+    """Make tokens for trying things out."""
 
 
-@click.command("token")
+@auth_commands.command("token")
 @click.option("--subject", required=True, help="Whom the token speaks for.")
 @click.option("--scope", "scopes", multiple=True, help="What it allows; may be given several times.")
 @click.option("--expires", type=Duration(), default="15m", show_default=True, help="How long: 90s, 15m, 12h, 30d.")

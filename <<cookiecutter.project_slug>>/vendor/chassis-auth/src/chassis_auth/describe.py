@@ -7,11 +7,8 @@ from typing import Any
 from chassis.http.errors import MEDIA_TYPE, ProblemError
 from chassis.http.openapi import SCHEMAS, schema
 
-from .caller import SCHEME
+from .bearer import SCHEME
 from .errors import InsufficientScopeError, UnauthorizedError
-
-LOGIN = "login"
-TOKEN_URL = "auth/token"  # noqa: S105 - relative, because a proxy may have put a prefix before it
 
 TOLD: dict[str, tuple[type[ProblemError], str]] = {
     "401": (UnauthorizedError, "No valid token came with the request; WWW-Authenticate says what is wrong with it."),
@@ -36,18 +33,6 @@ def tell_of_refusals(document: dict[str, Any]) -> None:
         }
         for operation in secured:
             operation["responses"].setdefault(status, {"$ref": f"#/components/responses/{name}"})
-
-
-def tell_of_login(document: dict[str, Any]) -> None:
-    """Let people log in on the docs page: the password flow, beside a token that they have already."""
-    scopes: set[str] = set()
-    for operation in _secured(document):
-        asked = next(each[SCHEME] for each in operation["security"] if SCHEME in each)
-        scopes.update(asked)
-        operation["security"].append({LOGIN: asked})
-    flow = {"tokenUrl": TOKEN_URL, "refreshUrl": TOKEN_URL, "scopes": dict.fromkeys(sorted(scopes), "")}
-    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-    schemes[LOGIN] = {"type": "oauth2", "flows": {"password": flow}}
 
 
 def _secured(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ class SetKeys:
 def set_keys(settings: AuthSettings) -> SetKeys:
     """The keys that stand in the settings; without any, the one for development."""
     if settings.auth_public_key or settings.auth_private_key:
-        return SetKeys(_public(settings))
+        return SetKeys(public_keys(settings))
     allowed = frozenset(settings.auth_algorithms or ("HS256",))
     return SetKeys(Key(None, allowed, secret.encode()) for secret in secrets(settings))
 
@@ -94,7 +94,8 @@ def secrets(settings: AuthSettings) -> list[str]:
     return [secret.get_secret_value() for secret in given if secret] or [EVERYBODY_KNOWS]
 
 
-def _public(settings: AuthSettings) -> Iterable[Key]:
+def public_keys(settings: AuthSettings) -> Iterable[Key]:
+    """The public keys that stand in the settings, that of the private key first."""
     from . import pem
 
     keys = pem.public_keys(settings.auth_public_key) if settings.auth_public_key else []

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def public_keys(pem: str) -> list[PublicKey]:
     return [check(_loaded(load_pem_public_key, block[0])) for block in blocks]
 
 
+@lru_cache(maxsize=2)  # reading an RSA key takes 65 ms, for checks that one time is enough for
 def private_key(pem: str) -> PrivateKey:
     """The private key in `pem`. Raises ValueError with what is wrong, without quoting it."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

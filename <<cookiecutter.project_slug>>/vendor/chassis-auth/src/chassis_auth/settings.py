@@ -115,31 +115,6 @@ class AuthSettings(BaseModel):
         bool, Field(description="Whether access lines tell the caller's subject: an id, or a person's name.")
     ] = True
 
-    auth_issue: Annotated[
-        bool, Field(description="Whether this service logs people in and issues tokens itself; needs the database.")
-    ] = False
-    auth_access_seconds: Annotated[
-        int, Field(ge=10, le=86_400, description="How long an issued access token lasts; nothing can end it earlier.")
-    ] = 900
-    auth_refresh_seconds: Annotated[
-        int, Field(ge=60, description="How long an issued refresh token lasts; it can be used once.")
-    ] = 604_800
-    auth_session_seconds: Annotated[
-        int, Field(ge=60, description="After how long a person must log in again, however often it was refreshed.")
-    ] = 2_592_000
-    auth_login_attempts: Annotated[
-        int,
-        Field(ge=1, description="How often a user name may be tried in that time; an address: ten times that."),
-    ] = 10
-    auth_login_seconds: Annotated[float, Field(ge=1, description="The time in which log-ins are counted.")] = 900
-    auth_argon2_memory_kib: Annotated[
-        int, Field(ge=8, le=4_194_304, description="The memory that hashing a password takes.")
-    ] = 19_456
-    auth_argon2_passes: Annotated[int, Field(ge=1, le=100, description="How often hashing goes through it.")] = 2
-    auth_argon2_threads: Annotated[
-        int, Field(ge=1, le=64, description="How many passwords a process hashes at once; the others wait.")
-    ] = 2
-
     @model_validator(mode="after")
     def _one_kind_of_key(self) -> Self:
         kinds = {

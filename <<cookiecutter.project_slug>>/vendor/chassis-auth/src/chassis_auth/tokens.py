@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -39,8 +39,7 @@ def signer(settings: AuthSettings) -> Signer:
     if settings.auth_private_key:
         key = pem.private_key(settings.auth_private_key.get_secret_value())
         public = key.public_key()
-        usable = keys.allowed_for(pem.kind(public), settings)
-        algorithm = next((each for each in pem.BY_KIND[pem.kind(public)] if each in usable), None)
+        algorithm = _algorithm(public, settings)
         if algorithm is None:
             raise StartError("auth_algorithms (APP_AUTH_ALGORITHMS) has none that auth_private_key can sign with.")
         return Signer(algorithm, key, pem.thumbprint(public))
@@ -58,19 +57,48 @@ def make_token(
     subject: str,
     scopes: Iterable[str] = (),
     expires: timedelta = QUARTER_OF_AN_HOUR,
+    claims: Mapping[str, Any] | None = None,
 ) -> str:
-    """A token for this service, as its tests and `python -m <package> auth token` need one.
+    """A token that this service takes, as its tests and `python -m <package> auth token` need one.
 
-    Raises StartError if the settings hold nothing to sign with, and ValueError if it would not last for a second.
+    :param claims: what it says besides.
+
+    Raises StartError if the settings hold nothing to sign with, and ValueError if it would not last for a second, or
+    if `claims` has one that is made of the other arguments and the settings.
     """
     if expires < timedelta(seconds=1):
         raise ValueError("expires should be a second at least")
     auth = as_auth(settings)
-    return signer(auth).sign(claims(settings, subject=subject, scopes=scopes, seconds=expires.total_seconds()))
+    usual = _claims(settings, subject=subject, scopes=scopes, seconds=expires.total_seconds())
+    more = claims or {}
+    if twice := sorted({*usual, auth.auth_scopes_claim} & more.keys()):
+        raise ValueError(f"claims has {twice[0]}, which the other arguments and the settings say")
+    return signer(auth).sign({**usual, **more})
 
 
-def claims(settings: Settings, *, subject: str, scopes: Iterable[str], seconds: float) -> dict[str, Any]:
-    """What a token of this service says."""
+def published_keys(settings: Settings) -> dict[str, Any]:
+    """The public keys of this service as a JWKS (RFC 7517), the one that signs first; none where a secret signs.
+
+    Others verify its tokens with the address (APP_AUTH_JWKS_URL) of an endpoint that returns it.
+    """
+    auth = as_auth(settings)
+    found = [key.material for key in keys.public_keys(auth)]
+    return {
+        "keys": [
+            {**pem.jwk(key), "kid": pem.thumbprint(key), "use": "sig", "alg": algorithm}
+            for key in found
+            if (algorithm := _algorithm(key, auth))
+        ]
+    }
+
+
+def _algorithm(public: Any, settings: AuthSettings) -> str | None:
+    """The one that a key signs with, None if the settings allow none that it could."""
+    allowed = keys.allowed_for(pem.kind(public), settings)
+    return next((each for each in pem.BY_KIND[pem.kind(public)] if each in allowed), None)
+
+
+def _claims(settings: Settings, *, subject: str, scopes: Iterable[str], seconds: float) -> dict[str, Any]:
     now, (first, *more) = int(time.time()), audience(settings)
     told = list(dict.fromkeys(scopes))
     claim = as_auth(settings).auth_scopes_claim

@@ -70,7 +70,7 @@ class Migrations:
     async def downgrade(self, to: str) -> None:
         """Take back the team's migrations down to `to`: a revision, base, or -1 for the last one.
 
-        Those of a part of the service are taken back by its name: auth@base.
+        Those of another part are taken back by the name of its branch: tokens@base.
         """
         async with self._locked() as (connection, now):
             target = self._down_to(to, now)

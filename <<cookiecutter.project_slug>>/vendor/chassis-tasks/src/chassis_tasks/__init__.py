@@ -1,6 +1,5 @@
 """The capability `tasks`: work in the background. `__all__` is all that a team's code may rely on."""
 
-from . import lean_import as lean_import  # before anything imports taskiq
 from .definition import Sent, Task
 from .errors import NoStoreError, TasksUnavailableError
 from .part import Tasks

@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import aio_pika
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
-from taskiq.message import BrokerMessage
 
 from .insisting import insisting
 from .queue import Buried, Delivery, Queue
@@ -47,7 +46,6 @@ class AmqpQueue(Queue):
         self._held: set[int] = set()
 
     async def startup(self) -> None:
-        await super().startup()
         with contextlib.suppress(ConnectionError):  # a server that is away may come; readiness tells
             await self._channel()
 
@@ -55,10 +53,9 @@ class AmqpQueue(Queue):
         if self._connection is not None:
             with contextlib.suppress(ConnectionError), _told_plainly():
                 await self._connection.close()
-        await super().shutdown()
 
-    async def kick(self, message: BrokerMessage) -> None:
-        await self._send(message.message, 0, float(message.labels.get("delay") or 0))
+    async def put(self, data: bytes, *, delay: float = 0) -> None:
+        await self._send(data, 0, delay)
 
     async def listen(self) -> AsyncGenerator[Delivery, None]:
         fetched: deque[Any] = deque()

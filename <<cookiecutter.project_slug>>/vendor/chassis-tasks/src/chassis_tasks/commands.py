@@ -13,13 +13,15 @@ from pydantic import ValidationError
 
 from chassis.settings import load
 
-from .errors import InProcessError, NoStoreError, StoreMissingError, TasksUnavailableError
+from .errors import InProcessError, NoStoreError, StoreMissingError, TasksUnavailableError, faults
+from .order import UnreadableError, read
+from .urls import is_in_memory, store_url
 
 if TYPE_CHECKING:
     from chassis.service import Service
     from chassis.settings import Settings
 
-    from .part import Tasks
+    from .dispatcher import Dispatcher
     from .queue import Buried
     from .records import TaskInfo
 
@@ -30,10 +32,10 @@ Result = TypeVar("Result")
 @click.pass_obj
 def worker_command(service: Service) -> int:
     """Work on tasks until SIGTERM or Ctrl-C. Start more to do more."""
-    from .part import work
-
     settings = load(service.settings)
     _refuse_memory(settings, "a worker would see none of its tasks: the process that serves works on them itself")
+    from .duties import work
+
     tasks_of(service).duty = partial(work, is_healthy=service.health.is_ready)
     return _stand_by(service, settings)
 
@@ -44,17 +46,15 @@ def scheduler_command(service: Service) -> int:
     """Send the periodic tasks until SIGTERM or Ctrl-C. Of several, one is active and the others stand by."""
     from chassis.service import Service
 
-    from .part import schedule
-    from .urls import store_url
+    from .duties import schedule
 
     settings = load(service.settings)
     _refuse_memory(settings, "a scheduler could hand its tasks to nobody: the process that serves sends them itself")
     if not store_url(cast("Any", settings)):
         raise StoreMissingError("The scheduler")
-    part = tasks_of(service)
-    part.duty = schedule
+    tasks_of(service).duty = schedule
     # It needs nothing of the service but its tasks.
-    alone = Service(package=service.package, settings=service.settings, parts={"tasks": part})
+    alone = Service(package=service.package, settings=service.settings, parts={"tasks": service.parts["tasks"]})
     return _stand_by(alone, settings)
 
 
@@ -88,10 +88,10 @@ def list_command(service: Service, as_json: bool) -> None:
 @click.pass_obj
 def send_command(service: Service, name: str, arguments: str, delay: float, key: str) -> None:
     """Send the task NAME; print its id."""
-    part = tasks_of(service)
-    task = part.known.get(name)
+    tasks = tasks_of(service)
+    task = tasks.known.get(name)
     if task is None:
-        raise click.UsageError(f"There is no task {name}. There are: {', '.join(part.known) or 'none'}")
+        raise click.UsageError(f"There is no task {name}. There are: {', '.join(tasks.known) or 'none'}")
     try:
         given = json.loads(arguments)
         if not isinstance(given, dict):
@@ -100,7 +100,7 @@ def send_command(service: Service, name: str, arguments: str, delay: float, key:
     except (ValueError, TypeError) as error:
         raise click.UsageError(f"The arguments do not fit {name}{task.parameters}: {_sentence(error)}") from error
 
-    async def send(part: Tasks) -> str:
+    async def send(_: Dispatcher) -> str:
         sent = await task.using(delay=delay, key=key).enqueue(**given)
         return sent.id
 
@@ -112,7 +112,7 @@ def send_command(service: Service, name: str, arguments: str, delay: float, key:
 @click.pass_obj
 def show_command(service: Service, task_id: str) -> None:
     """Print what is known of a task, as JSON."""
-    _print_info(_run(service, lambda part: part.find(task_id)), task_id)
+    _print_info(_run(service, lambda tasks: tasks.find(task_id)), task_id)
 
 
 @tasks_commands.command("cancel")
@@ -120,7 +120,7 @@ def show_command(service: Service, task_id: str) -> None:
 @click.pass_obj
 def cancel_command(service: Service, task_id: str) -> None:
     """Cancel a task that is queued or runs; print what is known of it then."""
-    _print_info(_run(service, lambda part: part.cancel(task_id)), task_id)
+    _print_info(_run(service, lambda tasks: tasks.cancel(task_id)), task_id)
 
 
 @tasks_commands.group("dead")
@@ -134,7 +134,7 @@ def dead_commands() -> None:
 @click.pass_obj
 def dead_list_command(service: Service, as_json: bool, limit: int) -> None:
     """List the dead letters, oldest first."""
-    letters = _run(service, lambda part: _letters(part, limit))
+    letters = _run(service, lambda tasks: _letters(tasks, limit))
     if as_json:
         click.echo(json.dumps(letters, indent=2, ensure_ascii=False))
         return
@@ -150,39 +150,36 @@ def dead_replay_command(service: Service, ids: Sequence[str], takes_all: bool) -
     """Have dead letters worked on again, once each."""
     if bool(ids) == takes_all:
         raise click.UsageError("Say which: ids, as `tasks dead list` prints them, or --all")
-    count = _run(service, lambda part: part.open.queue.replay(None if takes_all else ids))
+    count = _run(service, lambda tasks: tasks.open.queue.replay(None if takes_all else ids))
     click.echo(f"{count} handed out again.")
     if len(set(ids)) > count:
         raise click.ClickException(f"{len(set(ids)) - count} of them are no dead letters.")
 
 
-def tasks_of(service: Service) -> Tasks:
+def tasks_of(service: Service) -> Dispatcher:
     """The service's tasks."""
-    return cast("Tasks", service.parts["tasks"])
+    return cast("Dispatcher", service.parts["tasks"])
 
 
-async def _letters(part: Tasks, limit: int) -> list[dict[str, Any]]:
-    queue = part.open.queue
-    return [_letter(part, letter) for letter in await queue.buried(limit)]
+async def _letters(tasks: Dispatcher, limit: int) -> list[dict[str, Any]]:
+    return [_letter(letter) for letter in await tasks.open.queue.buried(limit)]
 
 
-def _letter(part: Tasks, letter: Buried) -> dict[str, Any]:
-    from .order import UnreadableError, read
-
+def _letter(letter: Buried) -> dict[str, Any]:
     shown = {"id": letter.id, "at": letter.at.isoformat(timespec="seconds"), "reason": letter.reason}
     try:
-        order = read(letter.data, part.open.queue)
+        order = read(letter.data)
     except UnreadableError:
         return {**shown, "task": "?", "task_id": None, "message": letter.data.decode("utf-8", "replace")}
     return {**shown, "task": order.task, "task_id": order.id, "attempt": order.attempt, "arguments": order.arguments}
 
 
-def _run(service: Service, call: Callable[[Tasks], Awaitable[Result]]) -> Result:
-    settings, part = load(service.settings), tasks_of(service)
+def _run(service: Service, call: Callable[[Dispatcher], Awaitable[Result]]) -> Result:
+    settings, tasks = load(service.settings), tasks_of(service)
 
     async def inside() -> Result:
-        async with part.opened(settings):
-            return await call(part)
+        async with tasks.opened(settings):
+            return await call(tasks)
 
     try:
         return asyncio.run(inside())
@@ -200,8 +197,6 @@ def _print_info(info: TaskInfo | None, task_id: str) -> None:
 
 
 def _refuse_memory(settings: Settings, consequence: str) -> None:
-    from .urls import is_in_memory
-
     if is_in_memory(cast("Any", settings)):
         raise InProcessError(consequence)
 
@@ -211,10 +206,8 @@ def _stand_by(service: Service, settings: Settings) -> int:
 
     service.configure_logging(settings)
     port: int = cast("Any", settings).tasks_port
-    return stand_by(service, settings=settings, port=port)
+    return stand_by(service, settings=settings, port=port, variable="APP_TASKS_PORT")
 
 
 def _sentence(error: Exception) -> str:
-    from .runner import faults
-
     return faults(error) if isinstance(error, ValidationError) else " ".join(str(error).split())

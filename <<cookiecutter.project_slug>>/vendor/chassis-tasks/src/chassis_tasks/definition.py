@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
-
-if TYPE_CHECKING:
-    from .part import Tasks
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -54,12 +51,12 @@ class Sent:
 class Task(Generic[Params, Result]):
     """A function that can be called later and elsewhere. `await task(...)` calls it here and now."""
 
-    def __init__(self, part: Tasks, function: Function[Params, Result], name: str, policy: Policy) -> None:
+    def __init__(self, send: Send, function: Function[Params, Result], name: str, policy: Policy) -> None:
         if not inspect.iscoroutinefunction(function):
             raise TypeError(
                 f"The task {name} is no `async def`. Make it one, and call what blocks by asyncio.to_thread(...)."
             )
-        self._part = part
+        self._send = send
         self.function = function
         self.name = name
         self.policy = policy
@@ -87,7 +84,7 @@ class Task(Generic[Params, Result]):
 
         Raises TasksUnavailableError, a 503 to a client, if they cannot be handed over.
         """
-        return await self._part.send(self, Options(), self.packed(*args, **kwargs))
+        return await self._send(self, Options(), self.packed(*args, **kwargs))
 
     def using(
         self, *, delay: float = 0, deadline: float | None = None, key: str = "", key_seconds: float = 0
@@ -100,7 +97,7 @@ class Task(Generic[Params, Result]):
         :param key_seconds: and for so long after its end.
         """
         options = Options(delay=delay, deadline=deadline, key=key, key_seconds=key_seconds)
-        return Sending(self, self._part, options)
+        return Sending(self, self._send, options)
 
     def packed(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, as JSON has them. Raises TypeError or ValidationError if they do not fit."""
@@ -125,14 +122,17 @@ class Task(Generic[Params, Result]):
 class Sending(Generic[Params, Result]):
     """A task with the options that it is sent with."""
 
-    def __init__(self, task: Task[Params, Result], part: Tasks, options: Options) -> None:
-        self._task, self._part, self._options = task, part, options
+    def __init__(self, task: Task[Params, Result], send: Send, options: Options) -> None:
+        self._task, self._send, self._options = task, send, options
 
     async def enqueue(self, *args: Params.args, **kwargs: Params.kwargs) -> Sent:
         """As `Task.enqueue`."""
         options = replace(self._options, id=uuid.uuid4().hex)  # it may be used twice
-        return await self._part.send(self._task, options, self._task.packed(*args, **kwargs))
+        return await self._send(self._task, options, self._task.packed(*args, **kwargs))
 
+
+Send = Callable[[Task[..., Any], Options, dict[str, Any]], Awaitable[Sent]]
+"""Sends a task with these options and arguments."""
 
 PREFIX = "of_"  # a parameter may be called `model_config` or `_private`, which a field may not
 

@@ -6,6 +6,8 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
 from chassis.failures import StartError
 from chassis.http.errors import ProblemError
 
@@ -65,6 +67,12 @@ def in_one_line(text: str) -> str:
     """`text` without line breaks, without what UTF-8 has no form for, and not too long."""
     encoded = str.encode(text, "utf-8", "backslashreplace")[: 10 * LONGEST_WORDS]
     return " ".join(encoded.decode("utf-8", "ignore").split())[:LONGEST_WORDS]
+
+
+def faults(error: ValidationError) -> str:
+    """What does not fit, in one line, without the values."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:5])
 
 
 @contextlib.contextmanager

@@ -12,8 +12,6 @@ from collections.abc import AsyncGenerator, Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from taskiq.message import BrokerMessage
-
 from .queue import Buried, Delivery, Queue
 
 MOST = 100_000
@@ -38,10 +36,16 @@ class MemoryQueue(Queue):
         self._news = asyncio.Event()
         self._numbers = itertools.count(1)
 
-    async def kick(self, message: BrokerMessage) -> None:
+    async def startup(self) -> None:
+        pass
+
+    async def shutdown(self) -> None:
+        pass
+
+    async def put(self, data: bytes, *, delay: float = 0) -> None:
         if self.left() >= MOST:
             raise ConnectionError(f"{MOST} tasks wait in memory; no more fit")
-        self._put(_Message(next(self._numbers), message.message), float(message.labels.get("delay") or 0))
+        self._put(_Message(next(self._numbers), data), delay)
 
     async def listen(self) -> AsyncGenerator[Delivery, None]:
         while True:

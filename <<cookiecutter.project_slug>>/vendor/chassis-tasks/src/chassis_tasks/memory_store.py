@@ -16,9 +16,6 @@ class MemoryStore(Store):
         self._values: dict[str, tuple[float, bytes]] = {}
         self._ends: list[tuple[float, str]] = []
 
-    async def startup(self) -> None:
-        pass
-
     async def shutdown(self) -> None:
         pass
 

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,13 +15,11 @@ from urllib.parse import quote, unquote
 from nats.errors import MsgAlreadyAckdError
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import BadRequestError, NotFoundError
-from taskiq.message import BrokerMessage
 
-from chassis.process.lifecycle import ended
-
+from .fetching_queue import Ahead, FetchingQueue
 from .insisting import insisting
 from .nats_connection import NatsConnection, told_plainly
-from .queue import Buried, Delivery, Queue, first_of
+from .queue import Buried, Delivery
 
 CONSUMER = "workers"
 WAIT_SECONDS = 0.5
@@ -31,7 +29,19 @@ BEATS = 3  # a lease
 NOT_BEFORE, ATTEMPT, REASON = "Chassis-Not-Before", "Chassis-Attempt", "Chassis-Reason"
 
 
-class NatsQueue(Queue):
+@dataclass
+class _Batch:
+    """What the server was asked for."""
+
+    inbox: str
+    left: int = 0
+    """How many messages are to come."""
+    status: str = ""
+    """Why no more come: 408 if the time is over, 404 if there are none; "" while they come."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class NatsQueue(FetchingQueue[Any]):
     """What waits is in a stream of its own, from which a message goes when it is acknowledged."""
 
     def __init__(self, *, url: str, name: str, prefetch: int, lease_seconds: float) -> None:
@@ -40,45 +50,18 @@ class NatsQueue(Queue):
         self._subject, self._dead_subject = f"{name}.queue", f"{name}.dead"
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{name}.{CONSUMER}"
         self._dead = f"{name}-dead"
-        self._is_made = self._is_closed = False
-        self._held: dict[str, Any] = {}
-        self._room = asyncio.Event()
-        self._beating: asyncio.Task[None] | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._is_made = False
 
     async def startup(self) -> None:
-        await super().startup()
         with contextlib.suppress(ConnectionError):  # a server that is away may come; readiness tells
             await self._stream()
 
     async def shutdown(self) -> None:
-        self._is_closed = True
-        if self._ending:
-            await asyncio.wait([self._ending])
-        if self._beating:
-            await ended(self._beating)
-        await self._connection.close()
         await super().shutdown()
+        await self._connection.close()
 
-    async def kick(self, message: BrokerMessage) -> None:
-        delay = float(message.labels.get("delay") or 0)
-        await self._send(self._subject, message.message, _later(delay))
-
-    async def listen(self) -> AsyncGenerator[Delivery, None]:
-        if self._beating is None:  # it goes on when nobody listens any more, but some are still worked on
-            self._beating = asyncio.create_task(self._beat())
-        fetched: deque[Any] = deque()
-        news, closing = asyncio.Event(), asyncio.Event()
-        fetching = asyncio.create_task(self._fetch(fetched, news, closing))
-        fetching.add_done_callback(lambda _: news.set())
-        try:
-            while True:
-                yield self._delivery(await first_of(fetched, news, fetching))
-        finally:
-            closing.set()
-            self._room.set()
-            self._ending = asyncio.create_task(self._end(fetching, fetched))
-            await asyncio.shield(self._ending)
+    async def put(self, data: bytes, *, delay: float = 0) -> None:
+        await self._send(self._subject, data, _later(delay))
 
     async def ping(self) -> None:
         with told_plainly():
@@ -146,58 +129,56 @@ class NatsQueue(Queue):
                 self._is_made = False
                 await (await self._stream()).publish(subject, data, headers=headers or None)
 
-    async def _fetch(self, fetched: deque[Any], news: asyncio.Event, closing: asyncio.Event) -> None:
+    async def _fetch(self, ahead: Ahead[Any]) -> None:
         await self._stream()
         client = await self._connection.client()
-        inbox, over = client.new_inbox(), asyncio.Event()
-        left = 0
-        status = ""
-
-        async def take(message: Any) -> None:
-            nonlocal left, status
-            left -= 1
-            if status := (message.headers or {}).get("Status", ""):
-                left = 0  # the time is over, or there is nobody to ask
-            elif (early := _early(message)) > 0:
-                await message.nak(delay=early)
-            else:
-                self._held[message.reply] = message
-                fetched.append(message)
-                news.set()
-            if left <= 0:
-                over.set()
-
+        batch = _Batch(client.new_inbox())
         # Not by nats-py's fetch: that waits for the rest of a batch when it could hand the first over.
         with told_plainly():
-            subscription = await client.subscribe(inbox, cb=take)
+            subscription = await client.subscribe(batch.inbox, cb=partial(self._take, ahead, batch))
             try:
-                while not closing.is_set():
-                    left = min(self.prefetch - len(self._held), AT_ONCE)
-                    if left <= 0:
-                        self._room.clear()
-                        await self._room.wait()
-                        continue
-                    over.clear()
-                    await client.publish(self._next, _asked(left), reply=inbox)
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(WAIT_SECONDS * 2):
-                            await over.wait()
-                    await self._connection.client()  # raises if it is gone
-                    if status not in {"", "404", "408"}:  # somebody has emptied the server, or it is starting
-                        await asyncio.sleep(WAIT_SECONDS)
-                        self._is_made = False
-                        await self._stream()
+                while not ahead.is_closing:
+                    if spare := await self._spare():
+                        await self._ask(client, batch, min(spare, AT_ONCE))
             finally:
                 # Or it would come back with the connection, and take what nobody hands out.
                 await subscription.unsubscribe()
 
-    def _delivery(self, message: Any) -> Delivery:
+    async def _take(self, ahead: Ahead[Any], batch: _Batch, message: Any) -> None:
+        batch.left -= 1
+        batch.status = (message.headers or {}).get("Status", "")
+        if batch.status:
+            batch.left = 0
+        elif (early := _early(message)) > 0:
+            await message.nak(delay=early)
+        else:
+            self._hold(message, ahead)
+        if batch.left <= 0:
+            batch.over.set()
+
+    async def _ask(self, client: Any, batch: _Batch, count: int) -> None:
+        batch.left = count
+        batch.over.clear()
+        await client.publish(self._next, _asked(count), reply=batch.inbox)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_SECONDS * 2):
+                await batch.over.wait()
+        await self._connection.client()  # raises if it is gone
+        if batch.status not in {"", "404", "408"}:  # somebody has emptied the server, or it is starting
+            await asyncio.sleep(WAIT_SECONDS)
+            self._is_made = False
+            await self._stream()
+
+    def _name(self, fetched: Any) -> str:
+        return str(fetched.reply)
+
+    def _delivery(self, fetched: Any) -> Delivery:
         return Delivery(
-            data=message.data,
-            attempt=_attempt(message),
-            ack=partial(self._ack, message),
-            release=partial(self._release, message),
-            bury=partial(self._bury, message),
+            data=fetched.data,
+            attempt=_attempt(fetched),
+            ack=partial(self._ack, fetched),
+            release=partial(self._release, fetched),
+            bury=partial(self._bury, fetched),
         )
 
     async def _ack(self, message: Any) -> None:
@@ -225,23 +206,11 @@ class NatsQueue(Queue):
             await _said(message.ack())
             self._let_go(message)
 
-    def _let_go(self, message: Any) -> bool:
-        self._room.set()
-        return self._held.pop(message.reply, None) is not None
+    async def _give_back(self, fetched: Any) -> None:
+        self._let_go(fetched)
+        await _said(fetched.nak())
 
-    async def _end(self, fetching: asyncio.Task[None], fetched: deque[Any]) -> None:
-        """Give back what was fetched and not handed out."""
-        # Not cancelled: what the server has sent by then would be lost until the lease is over.
-        await asyncio.wait([fetching])
-        if not fetching.cancelled():
-            fetching.exception()  # who listened was told
-        with contextlib.suppress(ConnectionError):  # then they come back when their lease is over
-            while fetched:
-                message = fetched.popleft()
-                if self._let_go(message):
-                    await _said(message.nak())
-
-    async def _beat(self) -> None:
+    async def _keep(self) -> None:
         # Tells the server that what is held is worked on.
         while True:
             await asyncio.sleep(self.lease_seconds / BEATS)

@@ -28,9 +28,6 @@ class NatsStore(Store):
         self._connection = NatsConnection(url)
         self._is_made = False
 
-    async def startup(self) -> None:
-        pass  # it connects when it is used
-
     async def shutdown(self) -> None:
         await self._connection.close()
 

@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry
-from taskiq.abc.middleware import TaskiqMiddleware
-from taskiq.utils import maybe_awaitable
 
 from .definition import Sent
-from .errors import NoStoreError, TasksUnavailableError, cannot_raise
+from .errors import NoStoreError, TasksUnavailableError
 from .metrics import TaskMetrics
-from .order import Order, message_of
+from .order import Order
 from .queue import Queue
 from .records import Records
 from .settings import TasksSettings
 from .store import Store
-from .urls import Named, queue_of, store_of
+from .urls import queue_of, store_of
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +46,6 @@ class Opened:
         """The records, if there is a store."""
         return None if self.store is None else self.records("")
 
-    async def ping(self) -> None:
-        """Raise unless tasks can be sent and worked on now."""
-        await self.queue.ping()
-        if self.store is not None:
-            await self.store.ping()
-
     async def send(self, order: Order) -> Sent:
         """Hand `order` over, unless another task has its key.
 
@@ -69,14 +61,14 @@ class Opened:
     async def _send(self, order: Order) -> Sent:
         records = self.records("A key") if order.key else self.records_if_kept
         if records is None:
-            await self.kick(order)
+            await self.put(order)
             return Sent(order.id)
         # The holder may bear the same id: the task of a tick does, whoever sends it.
         if order.key and (holder := await records.take_key(order)):
             return Sent(holder, is_new=False)
         try:
             await records.queued(order)
-            await self.kick(order)
+            await self.put(order)
         except BaseException:
             with contextlib.suppress(ConnectionError):
                 await asyncio.shield(records.forget(order))
@@ -85,33 +77,20 @@ class Opened:
             await records.hold_key(order)
         return Sent(order.id)
 
-    async def kick(self, order: Order) -> None:
-        """Put `order` into the queue, past taskiq's middlewares. Raises ConnectionError: then it is not there."""
-        message = message_of(order)
-        for middleware in self.queue.middlewares:
-            if type(middleware).pre_send is not TaskiqMiddleware.pre_send:
-                message = await maybe_awaitable(middleware.pre_send(message))
-        await self.queue.kick(self.queue.formatter.dumps(message))
-        for middleware in reversed(self.queue.middlewares):
-            if type(middleware).post_send is not TaskiqMiddleware.post_send:
-                with cannot_raise(f"post_send of {type(middleware).__name__} failed; task {order.task} is sent"):
-                    await maybe_awaitable(middleware.post_send(message))
+    async def put(self, order: Order) -> None:
+        """Put `order` into the queue. Raises ConnectionError: then it is not there."""
+        await self.queue.put(order.packed(), delay=order.delay)
 
 
 @contextlib.asynccontextmanager
-async def opened(
-    name: str, settings: TasksSettings, metrics: TaskMetrics, middlewares: tuple[TaskiqMiddleware, ...] = ()
-) -> AsyncIterator[Opened]:
-    """Connect to the queue and the store that `settings` name, for the service called `name`."""
-    named = Named(name, settings)
-    queue, store = queue_of(named), store_of(named)
-    queue.add_middlewares(*middlewares)
+async def connected(service: str, settings: TasksSettings, metrics: TaskMetrics) -> AsyncIterator[Opened]:
+    """Connect to the queue and the store that `settings` name, for this service."""
+    queue, store = queue_of(service, settings), store_of(service, settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(queue.shutdown)
         await queue.startup()
         if store is not None:
             stack.push_async_callback(store.shutdown)
-            await store.startup()
         yield Opened(settings, queue, store, metrics)
 
 

@@ -1,15 +1,12 @@
-"""An order: one piece of work as it travels, in taskiq's message format."""
+"""An order: one piece of work as it travels, as JSON."""
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from taskiq.message import TaskiqMessage
-
-if TYPE_CHECKING:
-    from taskiq import AsyncBroker
+import msgspec
 
 LONGEST_WAIT = 60.0  # seconds
 
@@ -18,14 +15,13 @@ class UnreadableError(Exception):
     """A message is none of ours, or damaged."""
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a message asks for. Times are in seconds since the epoch."""
 
     id: str
     task: str
     arguments: dict[str, Any]
-    sent_at: float
+    sent_at: float = 0
     attempt: int = 1
     """Which attempt it asks for, from 1; a retry is an order of its own."""
     due_at: float = 0
@@ -41,7 +37,7 @@ class Order:
 
     def again(self, seconds: float) -> Order:
         """The order for the next attempt, in so many seconds."""
-        return replace(self, attempt=self.attempt + 1, due_at=time.time() + seconds)
+        return msgspec.structs.replace(self, attempt=self.attempt + 1, due_at=time.time() + seconds)
 
     @property
     def waited(self) -> float:
@@ -57,46 +53,18 @@ class Order:
     def is_late(self) -> bool:
         return self.deadline is not None and time.time() >= self.deadline
 
-    def labels(self) -> dict[str, Any]:
-        """All but what taskiq's message has a place for; what is at its default is left out."""
-        fields = {name: getattr(self, name) for name in LABELS}
-        return {name: value for name, value in fields.items() if value != DEFAULTS[name]}
+    def packed(self) -> bytes:
+        """The message. Raises ValueError if JSON has no form for an argument."""
+        # Not msgspec's encoder: arguments may be infinite, or larger than 64 bits.
+        return json.dumps(msgspec.to_builtins(self), separators=(",", ":")).encode()
 
 
-LABELS = ("sent_at", "attempt", "due_at", "deadline", "key", "key_seconds", "request_id", "traceparent", "tracestate")
-DEFAULTS: dict[str, Any] = {name: Order.__dataclass_fields__[name].default for name in LABELS}
-TYPES = {"attempt": int, "key": str, "request_id": str, "traceparent": str, "tracestate": str}
-
-
-def message_of(order: Order) -> TaskiqMessage:
-    """`order` as taskiq has it. The label `delay` is the queue's."""
-    labels = order.labels()
-    if delay := order.delay:
-        labels["delay"] = delay
-    return TaskiqMessage(task_id=order.id, task_name=order.task, labels=labels, args=[], kwargs=order.arguments)
-
-
-def read(data: bytes, broker: AsyncBroker) -> Order:
-    """The order in a message's bytes. Raises UnreadableError."""
+def read(data: bytes) -> Order:
+    """The order in a message. Raises UnreadableError."""
     try:
-        message = broker.formatter.loads(data)
-        message.parse_labels()
-        return order_of(message)
-    except (ValueError, TypeError, KeyError, UnicodeError, RecursionError) as error:
+        return msgspec.convert(json.loads(data), Order)
+    except (ValueError, RecursionError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
-
-
-def order_of(message: TaskiqMessage) -> Order:
-    """The order in taskiq's message. Raises ValueError and the like if it is none."""
-    if message.args:
-        raise ValueError("arguments go by name here")
-    labels = {
-        name: TYPES.get(name, float)(value)
-        for name, value in message.labels.items()
-        if name in LABELS and value is not None
-    }
-    labels.setdefault("sent_at", 0.0)
-    return Order(id=message.task_id, task=message.task_name, arguments=message.kwargs, **labels)
 
 
 def patience(waited: float) -> float:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from abc import abstractmethod
-from collections import deque
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, TypeVar
-
-from taskiq import AckableMessage, AsyncBroker
-
-Fetched = TypeVar("Fetched")
+from typing import NamedTuple
 
 
-class Delivery(AckableMessage):
-    """One message in the hands of a worker, until it is acknowledged (`ack`), given back or buried.
+@dataclass(frozen=True)
+class Delivery:
+    """One message in the hands of a worker, until it is acknowledged, given back or buried.
 
     Each of the three is final, and one that comes second does nothing. What could not be acknowledged or given back is
     let go all the same, and comes again when its lease is over; what could not be buried is still in hand.
     """
 
+    data: bytes
     attempt: int
     """How often the message was handed out, this time included; 1 where the server does not count."""
+    ack: Callable[[], Awaitable[None]]
+    """Acknowledge it: it is done, and gone."""
     release: Callable[[float], Awaitable[None]]
     """Give it back: it is handed out again, to any worker, in so many seconds or later; 0 is at once."""
     bury: Callable[[str], Awaitable[None]]
@@ -40,7 +39,7 @@ class Buried(NamedTuple):
     """When it was buried, in UTC."""
 
 
-class Queue(AsyncBroker):
+class Queue(ABC):
     """A queue that loses nothing: a message is handed out until somebody acknowledges or buries it.
 
     It may be handed out twice, never not at all. What one worker holds and does not finish, because it was killed,
@@ -52,22 +51,34 @@ class Queue(AsyncBroker):
     :param prefetch: how many messages one worker may hold.
     :param lease_seconds: how long a worker may be silent.
 
-    `kick` takes the label `delay`: the seconds before a message is handed out for the first time. Closing the
-    generator that `listen` returns, or cancelling whoever waits for its next message, gives back, at once, everything
-    that was fetched and not yet handed out. Every method raises ConnectionError when the server cannot be reached, but
-    `startup`: a server that is away then may come.
+    Every method raises ConnectionError when the server cannot be reached, but `startup`.
     """
 
     def __init__(self, *, url: str, name: str, prefetch: int, lease_seconds: float) -> None:
-        super().__init__()
         self.url = url
         self.name = name
         self.prefetch = prefetch
         self.lease_seconds = lease_seconds
 
     @abstractmethod
+    async def startup(self) -> None:
+        """Connect, if the server is there. One that is away may come."""
+
+    @abstractmethod
+    async def shutdown(self) -> None:
+        """Close the connections. The messages stay."""
+
+    @abstractmethod
+    async def put(self, data: bytes, *, delay: float = 0) -> None:
+        """Put a message in, to be handed out in `delay` seconds."""
+
+    @abstractmethod
     def listen(self) -> AsyncGenerator[Delivery, None]:
-        """Take messages, oldest first, for as long as it is iterated."""
+        """Take messages, oldest first, for as long as it is iterated.
+
+        Closing the generator, or cancelling whoever waits for its next message, gives back, at once, everything that
+        was fetched and not yet handed out.
+        """
 
     @abstractmethod
     async def ping(self) -> None:
@@ -84,16 +95,3 @@ class Queue(AsyncBroker):
     @abstractmethod
     async def replay(self, ids: Collection[str] | None = None) -> int:
         """Hand these dead letters, by default all, out again; return how many."""
-
-
-async def first_of(fetched: deque[Fetched], news: asyncio.Event, fetching: asyncio.Task[None]) -> Fetched:
-    """Take the first of what `fetching` puts there, once there is one. Raises what ended `fetching`.
-
-    :param news: set whenever there is something new, or no more to come.
-    """
-    while not fetched:
-        if fetching.done():
-            fetching.result()
-        news.clear()
-        await news.wait()
-    return fetched.popleft()

@@ -107,7 +107,7 @@ class Records:
                 return _with(info, status=Status.CANCELLED, ended_at=_now(), is_cancelling=False)
             return None if refusal else _with(running, deaths=deaths)
 
-        if not await self.change(order.id, change) and not refusal:
+        if not await self._change(order.id, change) and not refusal:
             await self._put(running)  # it waited longer than records are kept
         if not refusal and deaths >= MOST_DEATHS:
             raise DeadlyError(f"{deaths} workers have begun it, and none has come to an end.")
@@ -134,7 +134,7 @@ class Records:
                 return None
             return _with(info, status=status, ended_at=_now(), error=error or info.error, is_cancelling=False)
 
-        await self.change(order.id, change, seconds=self._keep)
+        await self._change(order.id, change, seconds=self._keep)
 
     async def waits(self, order: Order, error: str) -> None:
         """Note that the task waits for `order`, its next attempt, or for this one to be taken up again."""
@@ -146,7 +146,7 @@ class Records:
                 return None
             return _with(info, status=Status.QUEUED, attempt=order.attempt, error=error or info.error, ended_at=None)
 
-        await self.change(order.id, change, seconds=self._life + order.delay)
+        await self._change(order.id, change, seconds=self._life + order.delay)
 
     async def find(self, one: str) -> TaskInfo | None:
         """What is known of a task, with its progress."""
@@ -167,7 +167,7 @@ class Records:
                 return _with(info, status=Status.CANCELLED, ended_at=_now())
             return _with(info, is_cancelling=True)
 
-        await self.change(one, change)
+        await self._change(one, change)
         return await self.find(one)
 
     async def report(self, one: str, progress: bytes) -> None:
@@ -227,7 +227,7 @@ class Records:
         if order.key:
             await self._store.remove(order.key, order.id.encode())
 
-    async def change(self, one: str, change: Change, *, seconds: float | None = None) -> bool:
+    async def _change(self, one: str, change: Change, *, seconds: float | None = None) -> bool:
         """Replace a record by what `change` makes of it; return whether that was done."""
         for _ in range(TRIES):
             raw = await self._store.get(_place(one))

@@ -10,18 +10,15 @@ import re
 import socket
 import time
 import uuid
-from collections import deque
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 from redis import exceptions
-from taskiq.message import BrokerMessage
 
-from chassis.process.lifecycle import ended
-
+from .fetching_queue import Ahead, FetchingQueue
 from .insisting import insisting
-from .queue import Buried, Delivery, Queue, first_of
+from .queue import Buried, Delivery
 from .redis_connection import connected, told_plainly
 
 GROUP = "workers"
@@ -40,14 +37,14 @@ redis.call('XACK', KEYS[1], 'workers', ARGV[1])
 redis.call('XDEL', KEYS[1], ARGV[1])
 return 1
 """
-PUT = (
+PUTTING = (
     "local function put(delay, count, data)\n"
     "  if tonumber(delay) > 0 then redis.call('ZADD', KEYS[2], now + delay, ARGV[2] .. '|' .. count .. '|' .. data)\n"
     "  else redis.call('XADD', KEYS[1], '*', 'count', count, 'data', data) end\n"
     "end\n"
 )
-KICK = f"{NOW}{PUT}put(ARGV[3], 0, ARGV[4]) return 1"
-RELEASE = f"{NOW}{PUT}{HELD}put(ARGV[3], ARGV[4], ARGV[5]){TAKE}"
+PUT = f"{NOW}{PUTTING}put(ARGV[3], 0, ARGV[4]) return 1"
+RELEASE = f"{NOW}{PUTTING}{HELD}put(ARGV[3], ARGV[4], ARGV[5]){TAKE}"
 ACK = f"{HELD}{TAKE}"
 BURY = f"{HELD}redis.call('XADD', KEYS[2], '*', 'count', ARGV[2], 'data', ARGV[3], 'reason', ARGV[4]){TAKE}"
 RIPEN = f"""{NOW}
@@ -72,7 +69,7 @@ if #redis.call('XPENDING', KEYS[1], 'workers', '-', '+', 1, ARGV[1]) > 0 then re
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'workers', ARGV[1])
 """
 SCRIPTS = {
-    "kick": KICK,
+    "put": PUT,
     "release": RELEASE,
     "ack": ACK,
     "bury": BURY,
@@ -80,6 +77,7 @@ SCRIPTS = {
     "replay": REPLAY,
     "forget": FORGET,
 }
+START = b"0-0"
 STREAM_ID = re.compile(r"\d{1,18}-\d{1,18}")
 
 _Entry = tuple[bytes, dict[bytes, bytes]]
@@ -87,7 +85,7 @@ _Entry = tuple[bytes, dict[bytes, bytes]]
 log = logging.getLogger(__name__)
 
 
-class RedisQueue(Queue):
+class RedisQueue(FetchingQueue[_Entry]):
     """What waits is in a stream, what is delayed in a sorted set, what is buried in a stream of its own."""
 
     def __init__(self, *, url: str, name: str, prefetch: int, lease_seconds: float) -> None:
@@ -97,51 +95,22 @@ class RedisQueue(Queue):
         self._stream, self._later, self._dead = (f"tasks:{{{name}}}:{part}" for part in ("queue", "later", "dead"))
         self._scripts: dict[str, Any] = {name: self._redis.register_script(script) for name, script in SCRIPTS.items()}
         self._consumer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._held: set[bytes] = set()
-        self._room = asyncio.Event()
         self._ripen_at = self._reclaim_at = 0.0
-        self._closing: set[asyncio.Task[None]] = set()
-        self._keeping: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self._reclaim_from = START
 
     async def startup(self) -> None:
         with contextlib.suppress(ConnectionError):  # a server that is away may come; readiness tells
             await self._make_group()
-        await super().startup()
 
     async def shutdown(self) -> None:
         await super().shutdown()
-        self._is_closed = True
-        await asyncio.gather(*self._closing, return_exceptions=True)
         if self._keeping:
-            await ended(self._keeping)
             with contextlib.suppress(ConnectionError):
                 await self._run("forget", [self._stream], self._consumer)
         await self._redis.aclose()
 
-    async def kick(self, message: BrokerMessage) -> None:
-        delay = round(float(message.labels.get("delay") or 0) * 1000)
-        await self._run("kick", [self._stream, self._later], "", uuid.uuid4().hex, delay, message.message)
-
-    async def listen(self) -> AsyncGenerator[Delivery, None]:
-        if self._keeping is None:  # it goes on when nobody listens any more, but some are still worked on
-            await self._forget_the_dead()
-            self._keeping = asyncio.create_task(self._keep())
-        fetched: deque[_Entry] = deque()
-        news, closing = asyncio.Event(), asyncio.Event()
-        fetching = asyncio.create_task(self._fetch(fetched, news, closing))
-        fetching.add_done_callback(lambda _: news.set())
-        try:
-            while True:
-                yield self._delivery(await first_of(fetched, news, fetching))
-        finally:
-            closing.set()
-            self._room.set()
-            # A task of its own: whoever is cancelled may be so again while it waits here.
-            ending = asyncio.create_task(self._end(fetching, fetched))
-            self._closing.add(ending)
-            ending.add_done_callback(self._closing.discard)
-            await asyncio.shield(ending)
+    async def put(self, data: bytes, *, delay: float = 0) -> None:
+        await self._run("put", [self._stream, self._later], "", uuid.uuid4().hex, round(delay * 1000), data)
 
     async def ping(self) -> None:
         with told_plainly():
@@ -187,40 +156,37 @@ class RedisQueue(Queue):
             if consumer["idle"] > FORGET_SECONDS * 1000:
                 await self._run("forget", [self._stream], consumer["name"])
 
-    async def _fetch(self, fetched: deque[_Entry], news: asyncio.Event, closing: asyncio.Event) -> None:
+    async def _fetch(self, ahead: Ahead[_Entry]) -> None:
+        await self._forget_the_dead()
         with told_plainly():
-            while not closing.is_set():
-                if len(self._held) >= self.prefetch:
-                    self._room.clear()
-                    await self._room.wait()
-                    continue
-                for entry in await self._some():
-                    if entry[0] not in self._held:
-                        self._held.add(entry[0])
-                        fetched.append(entry)
-                        news.set()
+            while not ahead.is_closing:
+                if spare := await self._spare():
+                    for entry in await self._some(spare):
+                        if self._name(entry) not in self._held:
+                            self._hold(entry, ahead)
 
-    async def _some(self) -> list[_Entry]:
+    async def _some(self, spare: int) -> list[_Entry]:
         try:
             if time.monotonic() >= self._ripen_at:
                 self._ripen_at = time.monotonic() + BLOCK_SECONDS / 2
                 await self._run("ripen", [self._stream, self._later])
-            return [*await self._reclaimed(), *await self._read()]
+            return await self._reclaimed(min(spare, AT_ONCE)) or await self._read(spare)
         except exceptions.ResponseError as error:
             if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
             await self._make_group()  # somebody has emptied the server
             return []
 
-    async def _reclaimed(self) -> list[_Entry]:
+    async def _reclaimed(self, count: int) -> list[_Entry]:
         # What a worker held that is silent for too long.
         if time.monotonic() < self._reclaim_at:
             return []
-        lease, count = round(self.lease_seconds * 1000), min(self.prefetch - len(self._held), AT_ONCE)
-        _, found, *_ = await self._redis.xautoclaim(
-            self._stream, GROUP, self._consumer, min_idle_time=lease, count=count
+        lease = round(self.lease_seconds * 1000)
+        # It looks at ten times as many as it may take, and says where it stopped.
+        self._reclaim_from, found, *_ = await self._redis.xautoclaim(
+            self._stream, GROUP, self._consumer, min_idle_time=lease, start_id=self._reclaim_from, count=count
         )
-        if not found:
+        if not found and self._reclaim_from == START:
             self._reclaim_at = time.monotonic() + min(1, self.lease_seconds / 4)
         return [await self._counted(one, fields) for one, fields in found]
 
@@ -230,8 +196,7 @@ class RedisQueue(Queue):
         times = held[0]["times_delivered"] - 1 if held else 0
         return one, {**fields, b"count": str(int(fields[b"count"]) + times).encode()}
 
-    async def _read(self) -> list[_Entry]:
-        count = max(1, self.prefetch - len(self._held))
+    async def _read(self, count: int) -> list[_Entry]:
         read = await self._redis.xreadgroup(
             GROUP, self._consumer, {self._stream: ">"}, count=count, block=round(BLOCK_SECONDS * 1000)
         )
@@ -250,22 +215,18 @@ class RedisQueue(Queue):
             except (ConnectionError, exceptions.ResponseError) as error:
                 log.warning("the lease of %d tasks was not renewed: %s", len(self._held), error)
 
-    async def _end(self, fetching: asyncio.Task[None], fetched: deque[_Entry]) -> None:
-        # Not cancelled: what the server has sent by then would be lost until the lease is over.
-        await asyncio.gather(fetching, return_exceptions=True)
-        await self._give_back(fetched)
+    async def _give_back(self, fetched: _Entry) -> None:
+        one, fields = fetched
+        self._let_go(fetched)
+        arguments = (one, uuid.uuid4().hex, 0, fields[b"count"], fields[b"data"])
+        await self._run("release", [self._stream, self._later], *arguments)
 
-    async def _give_back(self, fetched: deque[_Entry]) -> None:
-        with contextlib.suppress(ConnectionError):  # then they come back by their lease
-            while fetched:
-                one, fields = fetched.popleft()
-                self._held.discard(one)
-                arguments = (one, uuid.uuid4().hex, 0, fields[b"count"], fields[b"data"])
-                await self._run("release", [self._stream, self._later], *arguments)
-        self._held.difference_update(one for one, _ in fetched)
+    def _name(self, fetched: _Entry) -> bytes:
+        return fetched[0]
 
-    def _delivery(self, entry: _Entry) -> Delivery:
-        one, data, count = entry[0], entry[1][b"data"], int(entry[1][b"count"]) + 1
+    def _delivery(self, fetched: _Entry) -> Delivery:
+        one, fields = fetched
+        data, count = fields[b"data"], int(fields[b"count"]) + 1
 
         async def ack() -> None:
             # Held no more, even if the server does not hear of it: then the lease ends.
@@ -273,25 +234,19 @@ class RedisQueue(Queue):
                 try:
                     await self._insist("ack", [self._stream], one)
                 finally:
-                    self._let_go(one)
+                    self._let_go(fetched)
 
         async def release(seconds: float) -> None:
             delay = round(seconds * 1000)
-            if self._let_go(one):
+            if self._let_go(fetched):
                 await self._run("release", [self._stream, self._later], one, uuid.uuid4().hex, delay, count, data)
 
         async def bury(reason: str) -> None:
             if one in self._held:
                 await self._insist("bury", [self._stream, self._dead], one, count, data, reason)
-                self._let_go(one)
+                self._let_go(fetched)
 
         return Delivery(data=data, ack=ack, attempt=count, release=release, bury=bury)
-
-    def _let_go(self, one: bytes) -> bool:
-        held = one in self._held
-        self._held.discard(one)
-        self._room.set()
-        return held
 
     async def _insist(self, script: str, keys: list[str], *arguments: object) -> None:
         async def run() -> None:

@@ -27,9 +27,6 @@ class RedisStore(Store):
         self._swap = self._redis.register_script(SWAP)
         self._remove = self._redis.register_script(REMOVE)
 
-    async def startup(self) -> None:
-        pass  # it connects when it is used
-
     async def shutdown(self) -> None:
         await self._redis.aclose()
 

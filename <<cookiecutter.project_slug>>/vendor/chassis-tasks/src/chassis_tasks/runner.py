@@ -18,7 +18,7 @@ from . import order as orders
 from .attempt import Attempt, Limits
 from .definition import Task
 from .ending import Endings
-from .errors import TooLargeError, cannot_raise, in_one_line, words_of
+from .errors import TooLargeError, cannot_raise, faults, in_one_line, words_of
 from .metrics import UNKNOWN
 from .opened import Opened
 from .order import Order, UnreadableError
@@ -63,7 +63,7 @@ class Runner:
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
-            order = orders.read(delivery.data, self._opened.queue)
+            order = orders.read(delivery.data)
         except UnreadableError as error:
             await self._bury_strange(delivery, f"It cannot be read: {error}")
             return
@@ -154,7 +154,7 @@ class Runner:
         # In this order: whoever is killed in between leaves one message too many, never one too few.
         again = attempt.order.again(attempt.retry_in or 0)
         try:
-            await self._opened.kick(again)
+            await self._opened.put(again)
         except Exception as error:
             await self._give_up(delivery, attempt, error)
             return
@@ -178,7 +178,7 @@ class Runner:
     async def _finish(self, delivery: Delivery, order: Order, outcome: str) -> None:
         self._metrics.ended.labels(order.task, outcome).inc()
         await self._endings.free_key(order)
-        await delivery.ack()  # type: ignore[misc]
+        await delivery.ack()
 
     def _label(self, name: str) -> str:
         return name if name in self._tasks else UNKNOWN
@@ -202,9 +202,3 @@ class Runner:
 async def _give_back(delivery: Delivery) -> None:
     with cannot_raise("a task comes back when its lease is over"), contextlib.suppress(ConnectionError, TimeoutError):
         await delivery.release(TROUBLE_SECONDS)
-
-
-def faults(error: ValidationError) -> str:
-    """What does not fit, in one line, without the values."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:5])

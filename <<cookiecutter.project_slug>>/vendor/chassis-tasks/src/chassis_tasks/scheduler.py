@@ -11,18 +11,16 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chassis.process.lifecycle import ended
 
 from .definition import Options, Task
+from .dispatcher import Dispatcher
 from .errors import StoreMissingError, TasksUnavailableError
 from .opened import Opened
 from .periods import is_periodic, tick
 from .records import SENDING_SECONDS
-
-if TYPE_CHECKING:
-    from .part import Tasks
 
 LOOK_SECONDS = 0.5
 LEASE_SECONDS = 6.0
@@ -41,13 +39,13 @@ class Scheduler:
     What was missed while no scheduler ran is made up for by one sending. Raises StoreMissingError.
     """
 
-    def __init__(self, opened: Opened, part: Tasks) -> None:
+    def __init__(self, opened: Opened, dispatcher: Dispatcher) -> None:
         if opened.store is None:
             raise StoreMissingError("The scheduler")
         self._store = opened.store
         self._metrics = opened.metrics
-        self._part = part
-        self._tasks = [task for task in part.known.values() if is_periodic(task.policy)]
+        self._send = dispatcher.send
+        self._tasks = [task for task in dispatcher.known.values() if is_periodic(task.policy)]
         self._me = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}".encode()
         self._active_until = 0.0
         self._renew_at = 0.0
@@ -111,7 +109,7 @@ class Scheduler:
     async def _is_sent(self, task: Task[Any, Any], due: int) -> bool:
         one = hashlib.blake2b(f"{task.name}\0{due}".encode(), digest_size=16).hexdigest()
         options = Options(id=one, key=f"tick {due}", key_seconds=TICK_SECONDS)
-        sent = await self._part.send(task, options, {})
+        sent = await self._send(task, options, {})
         if sent.is_new:
             log.info("task %s is sent for %s", task.name, _clock(due), extra={"task_id": one})
             self._doubted.pop((task.name, due), None)

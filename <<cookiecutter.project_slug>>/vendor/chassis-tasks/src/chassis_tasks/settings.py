@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
 MEMORY = "memory"
-BROKERS = (MEMORY, "redis", "rediss", "amqp", "amqps", "nats")
-STORES = (MEMORY, "redis", "rediss", "nats")
+# Of each scheme the module and the class behind it, imported when they are used.
+QUEUES = {
+    MEMORY: ("memory_queue", "MemoryQueue"),
+    "redis": ("redis_queue", "RedisQueue"),
+    "rediss": ("redis_queue", "RedisQueue"),
+    "amqp": ("amqp_queue", "AmqpQueue"),
+    "amqps": ("amqp_queue", "AmqpQueue"),
+    "nats": ("nats_queue", "NatsQueue"),
+}
+STORES = {
+    MEMORY: ("memory_store", "MemoryStore"),
+    "redis": ("redis_store", "RedisStore"),
+    "rediss": ("redis_store", "RedisStore"),
+    "nats": ("nats_store", "NatsStore"),
+}
 
 
 def scheme_of(url: str) -> str:
@@ -17,14 +31,16 @@ def scheme_of(url: str) -> str:
 
 
 def _known_broker(url: str) -> str:
-    if "://" not in url or scheme_of(url) not in BROKERS:
-        raise ValueError(f"write one of {', '.join(f'{name}://' for name in BROKERS)}, and where the server is")
-    return url
+    return _known(url, QUEUES)
 
 
 def _known_store(url: str) -> str:
-    if url and ("://" not in url or scheme_of(url) not in STORES):
-        raise ValueError(f"write one of {', '.join(f'{name}://' for name in STORES)}, and where the server is")
+    return _known(url, STORES) if url else url
+
+
+def _known(url: str, schemes: Collection[str]) -> str:
+    if "://" not in url or scheme_of(url) not in schemes:
+        raise ValueError(f"write one of {', '.join(f'{name}://' for name in schemes)}, and where the server is")
     return url
 
 

@@ -15,17 +15,13 @@ class Store(ABC):
     is kept for at least the `seconds` it was given, and is gone a second later. Raises ConnectionError from every
     method when the server cannot be reached, and ValueError for a value that is too large.
 
-    :param url: of the server.
+    :param url: of the server, to which it connects when it is used.
     :param name: whose values these are; what is on the server bears it.
     """
 
     def __init__(self, *, url: str, name: str) -> None:
         self.url = url
         self.name = name
-
-    @abstractmethod
-    async def startup(self) -> None:
-        """Get ready to connect. A server that is away then may come: whoever asks for a value is told."""
 
     @abstractmethod
     async def shutdown(self) -> None:

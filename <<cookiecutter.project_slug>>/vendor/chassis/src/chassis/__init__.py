@@ -8,6 +8,7 @@ from . import heap  # noqa: F401 - before all that it makes cheaper
 from .http.client import HttpClient, http_client
 from .http.errors import ProblemError
 from .http.openapi import problems
+from .http.rate_limit import client_address
 from .part import Check, Resource
 from .process.lifecycle import Background
 from .service import Service
@@ -21,6 +22,7 @@ __all__ = [
     "Resource",
     "Service",
     "Settings",
+    "client_address",
     "http_client",
     "problems",
 ]

@@ -49,15 +49,16 @@ def serve(application: Application, *, settings: Settings) -> int:
             listener.close()
 
 
-def stand_by(application: Application, *, settings: Settings, port: int) -> int:
+def stand_by(application: Application, *, settings: Settings, port: int, variable: str) -> int:
     """Live until a signal ends it, and serve nothing but the probes and /metrics. Return the exit code.
 
-    :param port: where to listen.
+    :param port: where to listen; 0 takes a free port.
+    :param variable: what sets the port, for the sentence about one that is taken.
 
     Raises PortTakenError. Exits with 3 if the service cannot start; why was logged.
     """
     silence_uvicorn()
-    listener = listen(settings.host, port, "APP_TASKS_PORT")
+    listener = listen(settings.host, port, variable)
 
     async def started() -> None:
         _announce([listener])

@@ -1,0 +1,70 @@
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from chassis.cli import main
+
+from identity.__main__ import service
+
+from .people import hire, hire_now, opened
+
+
+@pytest.fixture(autouse=True)
+def settings_of_a_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests see config/ and what they set themselves, not your .env and what your shell exports.
+
+    TEST_DATABASE_URL names an empty database to use instead of SQLite; what is in it goes.
+    """
+    for name in [*os.environ]:
+        if name.startswith("APP_") or name in {"BROKER_URL", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("APP_ENVIRONMENT", "test")
+    monkeypatch.setenv("DATABASE_URL", os.environ.get("TEST_DATABASE_URL", f"sqlite:///{tmp_path}/test.db"))
+    monkeypatch.setenv("APP_ARGON2_MEMORY_KIB", "8")  # quick, and good for nothing else
+    monkeypatch.setenv("APP_ARGON2_PASSES", "1")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """The commands set logging up for a process of their own."""
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook, sys.unraisablehook)
+    handlers, level = [*root.handlers], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def tables(settings_of_a_test: None) -> Iterator[None]:
+    """The tables that the migrations make, with nobody in them."""
+    assert main(service, ["db", "upgrade"]) == 0
+    yield
+    assert main(service, ["db", "downgrade", "base"]) == 0
+
+
+@pytest.fixture
+async def ada(tables: None) -> AsyncIterator[str]:
+    """The id of the user ada, who may read and write. The database is open."""
+    async with opened():
+        yield await hire("ada", "read", "write")
+
+
+@pytest.fixture
+def client(tables: None) -> Iterator[TestClient]:
+    """A client of the service, where ada may read and write."""
+    hire_now("ada", "read", "write")
+    with TestClient(service.app()) as client:
+        yield client

@@ -1,0 +1,1 @@
+"""What brings a template's version into a service."""

@@ -1,0 +1,160 @@
+"""The first rollup onto a repository that the template did not make."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twelvefold.engine import template as templates
+from twelvefold.engine.answers import parsed
+from twelvefold.engine.application import Application, found_in, refuse_undeclared
+from twelvefold.engine.ownership import Migrations, merged_files
+from twelvefold.engine.plan import plan, refuse_broken, refuse_what_git_lacks
+from twelvefold.engine.requirements import refuse_elsewhere
+from twelvefold.engine.rollup import Rollup, Wanted, refuse_other_paths, uncommitted
+from twelvefold.engine.template import Template
+from twelvefold.errors import RefusedError
+from twelvefold.git import GitError, git, without_credentials
+from twelvefold.service import MEMORY, Repository, Service
+
+Answers = dict[str, str | bool]
+SCARAPLATE = ".scaraplate.conf"  # where scaraplate keeps the answers by default
+
+
+def begin(wanted: Wanted) -> tuple[Template, Answers]:
+    """Find the template, and what the repository's own files answer of its questions.
+
+    Raises RefusedError if it is a service already, or no template was named.
+    """
+    root = wanted.service.resolve()
+    if not root.is_dir():
+        raise RefusedError(f"{wanted.service} is no folder.")
+    if (root / MEMORY).exists():
+        raise RefusedError(f"{wanted.service} was made by a template already. To update it: twelvefold rollup")
+    Repository.around(root)
+    refuse_elsewhere(root)
+    if wanted.template is None:
+        raise RefusedError("Name the template: twelvefold adopt --template URL")
+    template = templates.find(wanted.template, wanted.ref)
+    questions = template.questions()
+    fitting = {question: answer for question, answer in guesses(root).items() if _fits(answer, questions.get(question))}
+    return template, {**fitting, **parsed({**_of_scaraplate(root, questions), **wanted.answers}, questions)}
+
+
+def prepare(wanted: Wanted, template: Template, answers: Answers) -> Rollup:
+    """Find out what the first rollup would do; writes nothing into the repository."""
+    service = Service(wanted.service.resolve())
+    repository = Repository.around(service.root)
+    rules = template.rules()
+    from twelvefold.engine.render import render
+
+    refuse_other_paths(answers, template.questions_in_paths())
+    shown = found_in(service.root)
+    if shown:
+        refuse_undeclared(rules)
+    spared = Application.load(rules) if shown else None
+    rendered = render(template, service, answers, {path: path for path in merged_files(rules)}, spared)
+    planned = plan(service, rendered, {}, Migrations.load(rules).emptied(rendered.service.answers))
+    planned.notes += left_out(shown, rendered.left_out)
+    if (service.root / SCARAPLATE).exists():
+        planned.notes.append(
+            f"The answers are those of {SCARAPLATE}, which nothing reads any more: git rm {SCARAPLATE}"
+        )
+    planned.notes += misplaced(service.root, rendered.service.answers)
+    planned.notes += uncommitted(template)
+    refuse_broken(planned.changes)
+    refuse_what_git_lacks(planned, repository)
+    version = rendered.service.stamp.get("version", template.ref)
+    return Rollup(Service(service.root, rendered.service.answers), repository, template, version, planned)
+
+
+def left_out(shown: Sequence[str], what: Sequence[str]) -> list[str]:
+    """A note of what is left out, because the files `shown` say that there is an application already."""
+    if not what:
+        return []
+    more = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
+    return [
+        f"This repository has an application of its own ({shown[0]}{more}). What the template has for a new one is "
+        f"left out, now and in later updates: {', '.join(what)}"
+    ]
+
+
+def misplaced(root: Path, answers: Mapping[str, str | bool]) -> list[str]:
+    """A note if the package lies where nothing of the template's looks for it."""
+    package = str(answers.get("package_name", ""))
+    if not package or not (root / package / "__init__.py").is_file():
+        return []
+    move = f"mkdir -p src && git mv {package} src/"
+    return [f"{package}/ is yours, and the template's tools look in src/. Best before you adopt: {move}"]
+
+
+def guesses(root: Path) -> Answers:
+    """What pyproject.toml, the folders and git say about a service, as answers."""
+    project = _project(root)
+    name = str(project.get("name") or root.name)
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    found: Answers = {"project_slug": slug, "project_name": slug.replace("-", " ").title()}
+    if package := _package(root, slug):
+        found["package_name"] = package
+    if description := project.get("description"):
+        found["description"] = str(description)
+    return {**found, **_of_remote(root), **_ci(root)}
+
+
+def _fits(answer: str | bool, default: Any) -> bool:
+    return answer in default if isinstance(default, list) else isinstance(answer, type(default))
+
+
+def _of_scaraplate(root: Path, questions: Mapping[str, Any]) -> dict[str, str]:
+    """The answers that plain scaraplate keeps. Raises RefusedError if they cannot be read."""
+    stored = configparser.ConfigParser(interpolation=None)
+    try:
+        stored.read(root / SCARAPLATE, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise RefusedError(
+            f"{SCARAPLATE} cannot be read: {' '.join(str(error).split())}. Mend it or move it away."
+        ) from error
+    section = dict(stored["cookiecutter_context"]) if "cookiecutter_context" in stored else {}
+    asked = {question for question in questions if not question.startswith("_")}
+    return {question: answer for question, answer in section.items() if question in asked}
+
+
+def _project(root: Path) -> Mapping[str, Any]:
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
+    except (OSError, ValueError):  # there is none, or none that could tell
+        return {}
+    return project if isinstance(project, dict) else {}
+
+
+def _package(root: Path, slug: str) -> str | None:
+    packages = sorted(path.parent.name for path in root.glob("src/*/__init__.py") if path.parent.name != "chassis")
+    wanted = slug.replace("-", "_")
+    return wanted if wanted in packages else next(iter(packages), None)
+
+
+def _of_remote(root: Path) -> Answers:
+    try:
+        remote = without_credentials(git(root, "remote", "get-url", "origin"))
+    except GitError:
+        return {}
+    url = re.sub(r"^(?:[\w.-]+@)?([\w.-]+):(?!/)", r"https://\1/", remote).removesuffix(".git")
+    parts = urlsplit(url)
+    path = parts.path.strip("/")
+    if not parts.hostname or "/" not in path:
+        return {}
+    page = f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} else f"https://{parts.hostname}"
+    answers: Answers = {"owner": path.rpartition("/")[0], "repository_url": f"{page}/{path}"}
+    host = next((name for name in ("gitlab", "github") if name in parts.hostname), None)
+    return {**answers, "ci": host} if host else answers
+
+
+def _ci(root: Path) -> Answers:
+    if (root / ".gitlab-ci.yml").exists():
+        return {"ci": "gitlab"}
+    return {"ci": "github"} if (root / ".github/workflows").is_dir() else {}

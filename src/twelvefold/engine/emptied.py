@@ -1,0 +1,124 @@
+"""Folders that were the template's, in which nothing may be left: what lies there would hide the template's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.bases import commit_with
+from twelvefold.errors import RefusedError
+from twelvefold.git import blob, git
+from twelvefold.service import MANIFEST, File, ManifestEntry, Repository, Service, manifest_of
+
+# Where the chassis lay before it lay in vendor/. Beside one in vendor/, which is imported depends on names.
+FORMER_CHASSIS = "src/chassis"
+VENDOR = "vendor"
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """Such folders of one service: each with the folder for the team's own files in it, and those files."""
+
+    folders: Mapping[str, str]
+    own: Mapping[str, str]
+    """The team's own files there: path → the one that it goes to."""
+
+    @classmethod
+    def of(cls, service: Service, folders: Mapping[str, str], rendered: Iterable[str]) -> Emptied:
+        """Look at those of `folders` that the service has.
+
+        Raises RefusedError if one is back after it was emptied, or a file of the team's own has no place to go to.
+        """
+        there = {old: new for old, new in folders.items() if (service.root / old).is_dir()}
+        if not there:
+            return cls({}, {})
+        files = Repository.files(service.root)
+        for old in there:
+            refuse_return(service, old, [path for path in files if _is_in(path, old)])
+        own = {
+            path: f"{new}{path.removeprefix(old)}"
+            for old, new in there.items()
+            for path in files
+            if _is_in(path, old) and path not in service.manifest
+        }
+        _refuse_taken(service, own, {*rendered})
+        return cls(there, own)
+
+    def has(self, path: str) -> bool:
+        """Whether a path lies in one of the folders."""
+        return any(_is_in(path, folder) for folder in self.folders)
+
+
+def refuse_return(service: Service, folder: str, files: list[str]) -> None:
+    """Raise RefusedError if the folder has files, and none of the last update's: somebody brought it back."""
+    if files and not any(_is_in(path, folder) for path in service.manifest):
+        raise RefusedError(
+            f"{folder} is back, such as {files[0]}: it was the template's, which has it elsewhere now, and hides that. "
+            f"Move what is yours out of it and remove it: git rm -r {folder}"
+        )
+
+
+def refuse_second_chassis(root: Path, rendered: Path) -> None:
+    """Raise RefusedError if `rendered` has its chassis elsewhere than the service in `root` has one."""
+    old = f"{FORMER_CHASSIS}/__init__.py"
+    if (root / old).is_file() and not (rendered / old).is_file():
+        raise RefusedError(
+            f"The template has its chassis in vendor/ now, and scaraplate would leave {FORMER_CHASSIS} beside it; "
+            "which is imported would depend on names. Run for this one step: twelvefold rollup"
+        )
+
+
+def leftovers(service: Service, rendered: Iterable[str]) -> dict[str, ManifestEntry]:
+    """What was the template's in folders of vendor/ that no manifest names now: plain scaraplate retires nothing.
+
+    Each with its entry in the manifest that named it last. A folder that no manifest ever named is the team's.
+    """
+    named = {_home(path) for path in (*rendered, *service.manifest)}
+    there = (f"{VENDOR}/{path.name}" for path in (service.root / VENDOR).glob("*/"))
+    then: dict[str, ManifestEntry] = {}
+    for home in sorted({*there} - named):
+        then |= _named_last(service.root, home)
+    return {path: entry for path, entry in then.items() if service.file(path) is not None}
+
+
+def _named_last(root: Path, home: str) -> dict[str, ManifestEntry]:
+    # What changed how often the folder is named, at last: that took it out.
+    looked_for = ("-1", "--format=%H", f"-S{json.dumps(home)[:-1]}/", "--", f":(literal){MANIFEST}")
+    commit = git(root, "log", *looked_for)
+    manifest = blob(root, f"{commit}~:./{MANIFEST}") if commit else None
+    entries = manifest_of(json.loads(manifest)) if manifest else {}
+    return {path: entry for path, entry in entries.items() if _home(path) == home}
+
+
+def _home(path: str) -> str:
+    """The folder of vendor/ that a path lies in, or something else for others."""
+    return "/".join(path.split("/")[:2])
+
+
+def as_rendered(service: Service, path: str, entry: ManifestEntry) -> File | None:
+    """A file as the template had it, None if git does not have that."""
+    commit = commit_with(service.root, path, entry.sha256)
+    content = blob(service.root, f"{commit}:./{path}") if commit else None
+    return None if content is None else File(content, bool(entry.mode & 0o100))
+
+
+def rehoming(old: str, new: str) -> Decision:
+    """The decision to move a file of the team's own."""
+    note = f"moved, since it is yours, to {new}: {Path(old).parent} is there no more. Look at what imports it"
+    return Decision(Outcome.REHOMED, old, note=note)
+
+
+def _refuse_taken(service: Service, own: Mapping[str, str], rendered: set[str]) -> None:
+    for old, new in own.items():
+        if new in rendered or service.file(new) is not None or [*own.values()].count(new) > 1:
+            raise RefusedError(
+                f"{old} is yours, and the template has no such folder any more; its new place {new} is taken. Move it "
+                f"elsewhere and commit: git mv {old} ..."
+            )
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/")

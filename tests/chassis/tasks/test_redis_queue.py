@@ -1,0 +1,30 @@
+"""What only the queue on Redis has to do."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tasks.queues import LEASE, URLS, new_name, remove, require, started, take
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[tuple[str, str]]:
+    """The server and the name of a queue."""
+    url, name = URLS["redis"], new_name()
+    require(url)
+    yield url, name
+    await remove(url, name)
+
+
+async def test_a_killed_worker_s_message_is_found_behind_many_that_others_work_on(place: tuple[str, str]) -> None:
+    async with started(*place, prefetch=30) as busy, started(*place) as killed, started(*place, prefetch=1) as small:
+        for number in range(30):
+            await busy.put(str(number).encode())
+        assert len(await take(busy, 30)) == 30
+        await killed.put(b"lost")
+        await take(killed)
+        killed._keeping.cancel()  # type: ignore[attr-defined]
+        (found,) = await take(small, seconds=LEASE * 3 + 2)
+        assert found.data == b"lost"

@@ -1,0 +1,80 @@
+"""`make vendored`: what lies in vendor/ is what the template rendered, proven by hashes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commands import Done, run
+from conftest import Render
+from environments import EVERYTHING
+from histories import write
+
+SOURCE = "vendor/chassis/src/chassis"
+
+
+def check(service: Path) -> Done:
+    return run(sys.executable, "-I", "deploy/vendor_check.py", cwd=service)
+
+
+@pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["nothing", "everything"])
+def test_what_was_rendered_passes(answers: dict[str, bool], rendered: Render) -> None:
+    done = check(rendered(**answers))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def link(service: Path) -> None:
+    (service / "same.py").write_bytes((service / SOURCE / "part.py").read_bytes())
+    (service / SOURCE / "part.py").unlink()
+    (service / SOURCE / "part.py").symlink_to(service / "same.py")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda service: write(service, f"{SOURCE}/part.py", "# Patched.\n"), f"{SOURCE}/part.py was changed"),
+        (lambda service: (service / SOURCE / "part.py").unlink(), f"{SOURCE}/part.py is missing"),
+        (lambda service: write(service, f"{SOURCE}/ours.py", ""), f"{SOURCE}/ours.py is not the template's"),
+        (lambda service: write(service, "vendor/README.md", "# Ours\n"), "vendor/README.md was changed"),
+        (link, f"{SOURCE}/part.py was changed"),
+    ],
+    ids=["changed", "missing", "added", "a file of vendor/ itself", "linked"],
+)
+def test_what_is_another_is_named(change: Callable[[Path], None], said: str, fresh: Render) -> None:
+    service = fresh()
+    change(service)
+    done = check(service)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:-1] == [said]
+    assert "make update" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "vendor/acme/acme.py",
+        "vendor/chassis-cache/src/chassis_cache/__init__.py",
+        f"{SOURCE}/__pycache__/part.cpython-313.pyc",
+        "vendor/chassis/src/twelvefold_chassis.egg-info/PKG-INFO",
+    ],
+)
+def test_what_is_somebody_else_s_or_made_is_passed_over(path: str, fresh: Render) -> None:
+    service = fresh()
+    write(service, path, "")
+    assert check(service).returncode == 0
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_without_a_manifest_nothing_is_proven(text: str | None, fresh: Render) -> None:
+    service = fresh()
+    manifest = service / ".twelvefold/manifest.json"
+    manifest.unlink()
+    if text is not None:
+        manifest.write_text(text, encoding="utf-8")
+    done = check(service)
+    assert done.returncode == 1
+    assert ".twelvefold/manifest.json cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,77 @@
+"""An index of packages on this machine, as the simple API of PyPI has it (PEP 503), for those with the password."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import http.server
+import re
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+USER = "robot"
+PASSWORD = "correct-horse-battery"  # noqa: S105 - nobody's
+CREDENTIALS = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
+
+
+class _Index(http.server.SimpleHTTPRequestHandler):
+    """Serves the files of a folder, and pages /simple/NAME/ that list its wheels."""
+
+    def do_GET(self) -> None:
+        name = re.fullmatch(r"/simple/([a-z0-9-]+)/", self.path)
+        if self.headers.get("Authorization") != CREDENTIALS:
+            self._answer(401, "")
+        elif name:
+            self._answer(200, "".join(map(_link, Path(self.directory).glob(f"{name[1].replace('-', '_')}-[0-9]*.whl"))))
+        else:
+            super().do_GET()
+
+    def _answer(self, status: int, page: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("WWW-Authenticate", 'Basic realm="index"')
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _link(wheel: Path) -> str:
+    return f'<a href="/{wheel.name}#sha256={hashlib.sha256(wheel.read_bytes()).hexdigest()}">{wheel.name}</a>\n'
+
+
+@contextlib.contextmanager
+def index(folder: Path) -> Iterator[str]:
+    """The address of an index of the wheels in `folder`, for as long as the block lasts."""
+    with served(partial(_Index, directory=str(folder))) as address:
+        yield f"{address}/simple/"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def files(folder: Path) -> Iterator[str]:
+    """The address of what lies in `folder`, for as long as the block lasts."""
+    with served(partial(_Quiet, directory=str(folder))) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address at which requests are handled, on the loopback, for as long as the block lasts."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
