@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+import click
 from fastapi import APIRouter
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
@@ -39,8 +40,6 @@ from .telemetry.metrics import Metrics
 from .versions import chassis_version, service_version
 
 if TYPE_CHECKING:
-    import click
-
     from .telemetry.spans import Tracing
 
 log = logging.getLogger("chassis.service")

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
+from .application import Application
 from .failures import StartError
 from .own_commands import with_settings
 from .settings import SettingsError, load, read
 from .source import second_chassis
 from .versions import chassis_version
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from .application import Application
 
 
 def main(service: Application, arguments: Sequence[str] | None = None) -> int:

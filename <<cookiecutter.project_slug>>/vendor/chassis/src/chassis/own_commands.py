@@ -7,12 +7,11 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from .application import Application
+from .application import Application
 
 
 def with_settings(command: click.Command, service: Application) -> click.Command:

@@ -6,14 +6,12 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import click
 from fastapi import APIRouter
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
-
-if TYPE_CHECKING:
-    import click
 
 Resource = Callable[..., AbstractAsyncContextManager[object]]
 """Opens something for as long as the service runs, given its settings: a pool, a client.

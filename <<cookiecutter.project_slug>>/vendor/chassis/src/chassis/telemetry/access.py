@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import msgspec
+from msgspec import defstruct
+from msgspec.structs import astuple, fields
 
 from ..settings import Settings
 from . import context, logs
-from .lines import Event, encode, timestamp
+from .lines import Event, encode_lines, timestamp
 from .stdout import Stdout
 
 log = logging.getLogger("chassis.access")
@@ -54,15 +58,22 @@ def direct(settings: Settings, *, version: str, stdout: Stdout) -> Write:
     """
     constant = settings.name, version, settings.environment
 
-    def line(ids: context.Ids, when: float, answered: Answered) -> bytes:
-        event = Event(timestamp(when), "info", log.name, _message(answered), *constant, *ids[:3])
-        return encode(event)[:-1] + b"," + encode(answered)[1:] + b"\n"
+    def line(ids: context.Ids, when: float, answered: Answered) -> msgspec.Struct:
+        of_every_line = timestamp(when), "info", log.name, _message(answered), *constant, *ids[:3]
+        return _whole(type(answered))(*of_every_line, *astuple(answered))
 
     def write(told: Sequence[Told]) -> None:
         if log.isEnabledFor(logging.INFO):
-            stdout.write(b"".join([line(*each) for each in told]))
+            stdout.write(encode_lines([line(*each) for each in told]))
 
     return write
+
+
+@cache
+def _whole(kind: type[Answered]) -> Callable[..., msgspec.Struct]:
+    # The class of a whole line: one object is encoded in half the time of two, or of a text that is put together.
+    members = [(each.name, Any) if each.required else (each.name, Any, each.default) for each in fields(kind)]
+    return defstruct("Line", [*Event.__struct_fields__, *members], omit_defaults=True, gc=False)
 
 
 def through_logging(told: Sequence[Told]) -> None:
