@@ -77,7 +77,7 @@ test-deep: install ## Run the tests that look further, for a night
 test-all: test test-slow test-deep ## Run all tests
 
 .PHONY: lint
-lint: install ## Check style, types, declared dependencies and who imports whom
+lint: install ## Check style, types, declared dependencies, who imports whom, and the pictures of that
 	ruff check --config pyproject.toml
 	ruff format --check --config pyproject.toml
 	mypy
@@ -86,6 +86,7 @@ lint: install ## Check style, types, declared dependencies and who imports whom
 	@sources=('$(SERVICE)'/vendor/*/src) && PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" \
 		lint-imports --no-logo --cache-dir .cache/import-linter --config '$(IN_PLACE)/pyproject.toml'
 	@python scripts/size.py --check
+	@python scripts/map.py --check
 	@python scripts/style.py
 	nitpick check
 	SKIP=mypy,nitpick,ruff-check,ruff-format prek run --config .pre-commit-config.yaml --all-files
@@ -153,6 +154,10 @@ bench-page: install ## Measure how long the fleet's page takes to open (needs ch
 .PHONY: factors
 factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors
 	python scripts/factors.py
+
+.PHONY: map
+map: install ## Draw the pictures in docs/architecture.md from the imports
+	@python scripts/map.py
 
 .PHONY: bench-memory
 bench-memory: install ## Measure whether a service grows over 200,000 requests
