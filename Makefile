@@ -85,6 +85,7 @@ lint: install ## Check style, types, declared dependencies and who imports whom
 	lint-imports --no-logo --cache-dir .cache/import-linter
 	@sources=('$(SERVICE)'/vendor/*/src) && PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" \
 		lint-imports --no-logo --cache-dir .cache/import-linter --config '$(IN_PLACE)/pyproject.toml'
+	@python scripts/size.py --check
 	@python scripts/style.py
 	nitpick check
 	SKIP=mypy,nitpick,ruff-check,ruff-format prek run --config .pre-commit-config.yaml --all-files

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 from filelock import FileLock
+from packaging.version import Version
 
 from installed import search_path, sources
 
@@ -31,6 +32,7 @@ EVERYTHING: dict[str, str | bool] = {name: True for name, default in DECLARED.it
 
 # What `make release` sets, and a service tells as its chassis' version.
 VERSION: str = DECLARED["_template_version"]
+CHASSIS_VERSION = str(Version(VERSION))  # as installers write it
 
 
 def render(output: Path, **answers: str | bool) -> Path:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 GROUP = "twelvefold.parts"
 
 
@@ -54,5 +56,5 @@ def _write(path: Path, text: str) -> None:
 
 
 def _project(home: Path) -> dict[str, Any]:
-    project: dict[str, Any] = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project
+    project = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {**project, "version": str(Version(project["version"]))}  # as installers write it

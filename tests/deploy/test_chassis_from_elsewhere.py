@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from packaging.version import Version
 
 from commands import run, succeed
 from conftest import commit, git
 from containers import built, container, needs_containers, run_once
-from environments import TEMPLATE, VERSION, render, without_project
+from environments import CHASSIS_VERSION, TEMPLATE, render, without_project
 from index_server import PASSWORD, USER, files, index
 from wheels import build
 
@@ -48,7 +47,7 @@ def from_index(folder: Path) -> Iterator[Elsewhere]:
     netrc = folder / "netrc"
     netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n", encoding="utf-8")
     with index(folder / "wheels") as address:
-        settings = {"_chassis": f"twelvefold-chassis=={Version(VERSION)}", "_chassis_index": address}
+        settings = {"_chassis": f"twelvefold-chassis=={CHASSIS_VERSION}", "_chassis_index": address}
         yield Elsewhere(settings, netrc, {"NETRC": str(netrc)})
 
 
@@ -104,7 +103,7 @@ def test_its_image_runs_and_holds_no_password(elsewhere: Elsewhere, tmp_path: Pa
     service = elsewhere.service(tmp_path / "service")
     with built(service, "elsewhere", **({"NETRC": str(elsewhere.netrc)} if elsewhere.netrc else {})) as image:
         told = run_once(image, "version", bundle=tmp_path)
-        assert f"chassis {Version(VERSION)}" in told.stdout
+        assert f"chassis {CHASSIS_VERSION}" in told.stdout
         with container(image, bundle=tmp_path, PORT="0") as serving:
             assert serving.running.get("/api/v1/greeting").status == 200
         paths = [path for path in image.root.rglob("*") if path.is_file() and not path.is_symlink()]

@@ -15,7 +15,7 @@ import pytest
 from commands import succeed
 from conftest import commit, git
 from containers import Container, Image, built, container, needs_containers, run_once
-from environments import VERSION, render, without_project
+from environments import CHASSIS_VERSION, VERSION, render, without_project
 
 SECRET = "correct-horse-battery"  # noqa: S105 - looked for, and not to be found
 UNCHECKED_HASH = 1
@@ -173,7 +173,7 @@ def test_sigterm_ends_it_within_its_grace_and_loses_no_request(image: Image, tmp
 def test_other_commands_are_arguments(image: Image, source: Path, tmp_path: Path) -> None:
     revision = git(source, "rev-parse", "HEAD").strip()
     told = run_once(image, "version", bundle=tmp_path)
-    assert told.stdout == f"my-service 0.1.0 (commit {revision}, chassis {VERSION})\n"
+    assert told.stdout == f"my-service 0.1.0 (commit {revision}, chassis {CHASSIS_VERSION})\n"
     shown = json.loads(run_once(image, "config", "show", "--json", bundle=tmp_path, PORT="8080").stdout)
     assert (shown["port"]["value"], shown["host"]["value"]) == (8080, "127.0.0.1")
     refused = run_once(image, "config", "check", bundle=tmp_path, APP_PROT="80")

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.version import Version
 from twelvefold_answers import distributions
 
 from advisories import ADVISORY, VULNERABLE, advisories
 from commands import Done, run, succeed
 from conftest import Render, commit
-from environments import EVERYTHING, VERSION, without_project
+from environments import CHASSIS_VERSION, EVERYTHING, without_project
 
 NEITHER_SHIPPED_NOR_LOCKED = {"my-service"}
 
@@ -50,7 +49,7 @@ def test_the_parts_and_their_licences_are_listed(answers: dict[str, str | bool],
     listed = {normal(part["name"]): part["version"] for part in found["components"]}
     listed.pop("my-service", None)
     assert (found["bomFormat"], found["metadata"]["component"]["name"]) == ("CycloneDX", "my-service")
-    vendored = {f"twelvefold-{name}": f"{Version(VERSION)}+vendored" for name in distributions(answers)}
+    vendored = {f"twelvefold-{name}": f"{CHASSIS_VERSION}+vendored" for name in distributions(answers)}
     assert listed == {**shipped(service), **vendored}
     assert str(service) not in bill.decode()
     assert "pytest" not in listed

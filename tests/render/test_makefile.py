@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from packaging.version import Version
 
 from commands import run, succeed
 from conftest import Render, commit, git
-from environments import ADDRESS, VERSION, without_project
+from environments import ADDRESS, CHASSIS_VERSION, without_project
 
 CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "UV_INDEX_URL")
 
@@ -29,6 +28,16 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return environment
 
 
+def test_a_second_chassis_is_refused_by_every_command(fresh: Render) -> None:
+    service = fresh()
+    (service / "src/chassis").mkdir()
+    (service / "src/chassis/__init__.py").touch()
+    done = run("make", "help", cwd=service, env=without_project())
+    assert done.returncode == 2
+    assert "src/chassis is a second chassis" in done.stderr
+    assert "git rm -r src/chassis" in done.stderr
+
+
 def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], fresh: Render) -> None:
     service = fresh()
     commit(service, "Rendered")
@@ -38,7 +47,7 @@ def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], f
     succeed("make", "lint", cwd=service, env=bare)
     succeed("make", "build", cwd=service, env=bare)
     wheels = sorted(wheel.name.partition("-py3")[0] for wheel in (service / "dist").glob("*.whl"))
-    assert wheels == ["my_service-0.1.0", f"twelvefold_chassis-{Version(VERSION)}+vendored"]
+    assert wheels == ["my_service-0.1.0", f"twelvefold_chassis-{CHASSIS_VERSION}+vendored"]
     hooks_pass_and_notice_what_is_wrong(service, bare)
     serves_and_stops(service, bare)
     assert git(service, "status", "--porcelain") == "?? uv.lock\n"

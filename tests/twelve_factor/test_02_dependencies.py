@@ -20,8 +20,8 @@ def installed(rendered: Render, python: Path, tmp_path_factory: pytest.TempPathF
     """A service, installed into a clean environment from its declarations alone, without its tools."""
     service = tmp_path_factory.mktemp("installed") / "my-service"
     shutil.copytree(rendered(), service)
-    shutil.copy(python.parents[2] / "uv.lock", service)
     environment = {**without_project(), "UV_PYTHON": str(python.resolve())}
+    succeed("uv", "lock", "--quiet", cwd=service, env=environment)
     succeed("uv", "sync", "--frozen", "--no-dev", "--quiet", cwd=service, env=environment)
     return service
 

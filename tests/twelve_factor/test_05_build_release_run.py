@@ -12,7 +12,7 @@ import pytest
 
 from commands import run, succeed
 from conftest import Render
-from environments import VERSION, without_project
+from environments import CHASSIS_VERSION, without_project
 from read_only import read_only
 from running import started
 from trees import tree
@@ -33,7 +33,7 @@ class Release:
 def source(rendered: Render, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service's folder on the machine of a developer, with a lock and secrets of their own."""
     folder = Path(shutil.copytree(rendered(), tmp_path_factory.mktemp("build") / "my-service"))
-    shutil.copy(python.parents[2] / "uv.lock", folder)
+    succeed("uv", "lock", "--quiet", cwd=folder, env={**without_project(), "UV_PYTHON": str(python.resolve())})
     for name in (".env", "config/.secrets.toml"):
         (folder / name).write_text(f"# {SECRET}\n", encoding="utf-8")
     return folder
@@ -89,7 +89,9 @@ def test_one_build_runs_with_many_configurations_and_is_not_changed(
         assert service.get("/api/v1/greeting").status == 200
         metrics = service.get("/metrics").body.decode()
         assert service.stop() == 0
-    assert f'app_info{{chassis_version="{VERSION}",commit="c0ffee-{environment}",version="0.1.0"}} 1.0' in metrics
+    assert (
+        f'app_info{{chassis_version="{CHASSIS_VERSION}",commit="c0ffee-{environment}",version="0.1.0"}} 1.0' in metrics
+    )
     assert {(event["environment"], event["version"]) for event in service.events} == {(environment, "0.1.0")}
     assert service.errors == []
     assert tree(home) == before
@@ -105,7 +107,7 @@ def test_a_release_really_cannot_be_written_to(release: Release) -> None:
 def test_a_release_says_what_it_is(release: Release) -> None:
     command = (release.python, "-m", "my_service", "version")
     told = run(*command, cwd=release.folder, env={"APP_COMMIT": "c0ffee", "APP_ENVIRONMENT": "production"})
-    assert told.stdout == f"my-service 0.1.0 (commit c0ffee, chassis {VERSION})\n"
+    assert told.stdout == f"my-service 0.1.0 (commit c0ffee, chassis {CHASSIS_VERSION})\n"
 
 
 def test_the_run_needs_no_tool_of_the_build(release: Release) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from commands import run
 from conftest import Render
-from environments import VERSION
+from environments import CHASSIS_VERSION
 from running import Running, command, environment_of, running
 from team import take_over
 from widened import Deploy, until
@@ -96,7 +96,7 @@ def test_the_routes_and_the_document_are_those_that_are_served(serving: Running,
 
 def test_the_version_is_told(service: Path, python: Path) -> None:
     told = command(service, python, "version", APP_COMMIT="c0ffee").stdout
-    assert told == f"my-service 0.1.0 (commit c0ffee, chassis {VERSION})\n"
+    assert told == f"my-service 0.1.0 (commit c0ffee, chassis {CHASSIS_VERSION})\n"
 
 
 def test_the_shell_runs_what_comes_through_a_pipe(service: Path, python: Path) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from twelvefold.engine import template as templates
 from twelvefold.engine.answers import parsed
 from twelvefold.engine.application import Application, found_in, refuse_undeclared
+from twelvefold.engine.layout import refuse_flat_layout
 from twelvefold.engine.ownership import Migrations, merged_files
 from twelvefold.engine.plan import plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.engine.requirements import refuse_elsewhere
@@ -59,6 +60,7 @@ def prepare(wanted: Wanted, template: Template, answers: Answers) -> Rollup:
         refuse_undeclared(rules)
     spared = Application.load(rules) if shown else None
     rendered = render(template, service, answers, {path: path for path in merged_files(rules)}, spared)
+    refuse_flat_layout(service.root, rendered.service.manifest)
     planned = plan(service, rendered, {}, Migrations.load(rules).emptied(rendered.service.answers))
     planned.notes += left_out(shown, rendered.left_out)
     if (service.root / SCARAPLATE).exists():

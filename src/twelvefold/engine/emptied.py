@@ -48,8 +48,8 @@ class Emptied:
         return cls(there, own)
 
     def has(self, path: str) -> bool:
-        """Whether a path lies in one of the folders."""
-        return any(_is_in(path, folder) for folder in self.folders)
+        """Whether a path lies in one of the folders, or in vendor/, where half a distribution is of no use."""
+        return any(_is_in(path, folder) for folder in (VENDOR, *self.folders))
 
 
 def refuse_return(service: Service, folder: str, files: list[str]) -> None:
