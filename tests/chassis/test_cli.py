@@ -147,6 +147,15 @@ def test_wrong_settings_are_all_listed(command: str, run: Run, monkeypatch: pyte
     assert [line.split()[0] for line in err.splitlines()] == ["Error:", "APP_GREETNIG", "port"]
 
 
+@pytest.mark.parametrize("command", ["serve", "shell", "jobs count"])
+def test_what_keeps_it_from_starting_is_one_sentence(command: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_LOG_CONFIG", "/nowhere/logging.toml")
+    code, out, err = run(*command.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: The logging configuration /nowhere/logging.toml cannot be used: ")
+    assert err.count("\n") == 1
+
+
 def test_config_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ENVIRONMENT", "development")
     assert run("config", "check") == (0, "The settings of under-test are right for development.\n", "")

@@ -272,9 +272,9 @@ def test_a_layer_with_another_name_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def twice() -> APIRouter:
-    outer = APIRouter(prefix="/api", form_limits={"max_fields": 1})
+    outer, inner = APIRouter(prefix="/api", form_limits={"max_fields": 1}), endpoints()
     for prefix in ("/one", "/other/{number}"):
-        outer.include_router(endpoints(), prefix=prefix)
+        outer.include_router(inner, prefix=prefix)
     return outer
 
 

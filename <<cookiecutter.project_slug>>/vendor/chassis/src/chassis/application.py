@@ -1,7 +1,5 @@
 """The application: what a team hands over, put together."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

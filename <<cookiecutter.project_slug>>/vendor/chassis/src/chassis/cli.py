@@ -4,8 +4,6 @@
 configured wrongly, 130 interrupted.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterable, Sequence

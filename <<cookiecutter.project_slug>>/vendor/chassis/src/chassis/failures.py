@@ -1,7 +1,5 @@
 """Why a service does not start, or did not end well."""
 
-from __future__ import annotations
-
 
 class StartError(Exception):
     """The service cannot start, for a reason that one sentence tells."""

@@ -1,7 +1,5 @@
 """The heap: how often Python looks through it for what can be freed."""
 
-from __future__ import annotations
-
 import gc
 
 # From the first import on: a start makes much and drops little, and a request leaves little behind.

@@ -1,7 +1,5 @@
 """The team's own one-off commands, run as the service is: with its settings and its logging."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import functools

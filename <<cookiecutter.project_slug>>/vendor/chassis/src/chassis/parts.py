@@ -4,8 +4,6 @@ A distribution brings a part by an entry point in the group `twelvefold.parts`: 
 kind, a subclass of `Part`. What is not installed is not there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter

@@ -1,7 +1,5 @@
 """The service: what a team's composition root makes."""
 
-from __future__ import annotations
-
 import sys
 
 from .application import Application

@@ -1,7 +1,5 @@
 """Serving: the application in its server, in one process or several."""
 
-from __future__ import annotations
-
 import atexit
 import logging
 import signal

@@ -1,7 +1,5 @@
 """Where the team's package lies: what stands beside it is the service's too."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

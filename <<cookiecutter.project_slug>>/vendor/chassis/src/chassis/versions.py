@@ -1,7 +1,5 @@
 """Which service this is, and which chassis is in it."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path

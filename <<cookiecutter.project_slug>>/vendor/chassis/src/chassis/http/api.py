@@ -1,7 +1,5 @@
 """The API: FastAPI without what the chassis does itself."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 

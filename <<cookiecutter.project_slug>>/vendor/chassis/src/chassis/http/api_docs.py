@@ -1,7 +1,5 @@
 """The API docs: Swagger UI from the environment, not from a CDN."""
 
-from __future__ import annotations
-
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path

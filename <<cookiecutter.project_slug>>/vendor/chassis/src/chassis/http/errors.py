@@ -1,7 +1,5 @@
 """Errors as RFC 9457 says: `application/problem+json`, whatever went wrong and wherever it did."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The exchange: one request and its response, as all that stands around the endpoints sees it."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable
 
 from starlette.types import Message, Receive, Scope, Send

@@ -4,8 +4,6 @@ Each use saves every request some time. Where a version has something no more, w
 tests/chassis/http/test_fastapi_inside.py names the version that this was seen to hold for.
 """
 
-from __future__ import annotations
-
 from copy import copy
 from typing import Any, cast
 

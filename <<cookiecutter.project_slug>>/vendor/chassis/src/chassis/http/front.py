@@ -1,7 +1,5 @@
 """The front: the first that a request meets, outside all middleware."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

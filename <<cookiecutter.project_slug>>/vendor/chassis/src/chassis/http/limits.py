@@ -3,8 +3,6 @@
 Each is plain ASGI around an application, and absent where its setting is 0.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Mapping

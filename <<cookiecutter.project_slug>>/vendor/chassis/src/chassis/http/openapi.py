@@ -1,7 +1,5 @@
 """The errors in OpenAPI: what a client can get, as schemas and shared responses."""
 
-from __future__ import annotations
-
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal

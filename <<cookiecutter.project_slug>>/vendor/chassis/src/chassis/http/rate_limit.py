@@ -4,8 +4,6 @@ Two processes allow twice as much. A limit that must hold for a whole service, a
 its processes share.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections import OrderedDict

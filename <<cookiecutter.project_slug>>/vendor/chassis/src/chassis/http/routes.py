@@ -1,7 +1,5 @@
 """What a service serves, as a list, and what it never will."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Security headers: what every response says to browsers, made once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ..settings import Settings

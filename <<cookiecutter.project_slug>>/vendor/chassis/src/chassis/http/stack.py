@@ -1,7 +1,5 @@
 """The HTTP stack: the middlewares that the settings ask for, around the API."""
 
-from __future__ import annotations
-
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response

@@ -1,7 +1,5 @@
 """Checks: can the backing services be used?"""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

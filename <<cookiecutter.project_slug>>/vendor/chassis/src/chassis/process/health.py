@@ -1,7 +1,5 @@
 """Health: is the process alive, has it started, may it get traffic?"""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """The life of what a service opens: resources and background work."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """The server: uvicorn, with a drain between SIGTERM and the end."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

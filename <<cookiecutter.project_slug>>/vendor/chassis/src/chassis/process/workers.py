@@ -5,8 +5,6 @@ interpreters that run the parent's own command. They share one listening socket:
 connections that wait for a worker are lost when it dies.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """Says in words what the settings are and what is wrong with them; never a secret's value."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Reads the files that settings come from."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

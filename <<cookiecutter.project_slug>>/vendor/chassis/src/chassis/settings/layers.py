@@ -1,7 +1,5 @@
 """The layers that settings come from, lowest first: files, the secrets directory, .env, the environment."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """LOG_LEVEL: one level, and those of single loggers."""
 
-from __future__ import annotations
-
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 

@@ -1,7 +1,5 @@
 """What every service can be told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

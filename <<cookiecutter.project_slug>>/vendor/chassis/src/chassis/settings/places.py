@@ -1,7 +1,5 @@
 """Where a process reads its settings: which environment it is, which config/, which secrets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path

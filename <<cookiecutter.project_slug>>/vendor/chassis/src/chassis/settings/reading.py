@@ -1,7 +1,5 @@
 """Settings: read once at start, from files and then the environment, into one frozen object."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar

@@ -1,7 +1,5 @@
 """What a settings model says about one setting: its type, whether it is secret, what a text means for it."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping

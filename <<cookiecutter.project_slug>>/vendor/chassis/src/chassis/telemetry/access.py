@@ -1,7 +1,5 @@
 """The access log: one line a request, written by the shortest way there is."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """Accounts: what was answered, told to the metrics and the access log a moment later, many requests at once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The ids of the request that is being answered: its lines in the log, its calls and its tasks bear them."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Lines: a log record as one line of JSON, or as a person reads it."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

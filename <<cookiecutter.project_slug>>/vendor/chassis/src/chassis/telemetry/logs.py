@@ -1,7 +1,5 @@
 """Logging: the standard library's, one event a line, to stdout and nowhere else."""
 
-from __future__ import annotations
-
 import configparser
 import json
 import logging

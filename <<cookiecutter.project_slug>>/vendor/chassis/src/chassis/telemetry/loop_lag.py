@@ -1,7 +1,5 @@
 """The event loop's lag: how long what is due waits because something else holds the loop."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

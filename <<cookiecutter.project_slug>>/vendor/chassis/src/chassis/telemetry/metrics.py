@@ -1,7 +1,5 @@
 """Metrics: rate, errors and duration of requests, in Prometheus' form."""
 
-from __future__ import annotations
-
 import logging
 from bisect import bisect_left
 from collections import Counter as Counts

@@ -6,8 +6,6 @@ collectors, process figures). That rest is asked of each process, and told apart
 them would fall when a process ends, and Prometheus would take that for a restart of the whole.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

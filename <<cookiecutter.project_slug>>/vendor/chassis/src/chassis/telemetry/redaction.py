@@ -1,7 +1,5 @@
 """Redaction: what looks like a secret does not reach the log."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from typing import Any

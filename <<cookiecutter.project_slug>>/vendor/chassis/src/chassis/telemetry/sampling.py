@@ -1,7 +1,5 @@
 """Sampling: which requests are traced, as `OTEL_TRACES_SAMPLER` says."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

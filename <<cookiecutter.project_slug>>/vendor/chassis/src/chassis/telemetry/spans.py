@@ -1,7 +1,5 @@
 """Spans: what is made of requests, tasks and calls with OpenTelemetry's SDK, which takes its time to import."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

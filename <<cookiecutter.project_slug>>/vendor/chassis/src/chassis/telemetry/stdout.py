@@ -1,7 +1,5 @@
 """Standard output, for whole lines: whatever becomes of it, a request does not notice."""
 
-from __future__ import annotations
-
 import os
 import select
 import sys
