@@ -64,7 +64,8 @@ STANDARD_LIBRARY = sys.stdlib_module_names | CAME_OR_WENT
 # `_chassis` of cookiecutter.json: in vendor/, or else a requirement on this distribution.
 VENDORED = "vendored"
 CHASSIS = "twelvefold-chassis"
-FOLDER = re.compile("(?<=subdirectory=)[^&]+")
+REQUIREMENT = re.compile(rf"{CHASSIS}(==\d[\w.!+-]*| @ git\+[^\s;\"'#]+#subdirectory=[\w./-]*chassis)")
+FOLDER = re.compile("(?<=subdirectory=).+")
 
 JINJA = re.compile(r"<<|<%|<#")
 # A text in quotes is itself when it is rendered: so a rollup hands over what a service answered once.
@@ -113,7 +114,8 @@ def refuse_bad_answers(answers: Mapping[str, object]) -> str:
 
 def distributions(answers: Mapping[str, object]) -> list[str]:
     """The folders of vendor/ that a service with these answers has: the chassis, and each part that is on."""
-    return ["chassis", *sorted(f"chassis-{name}" for name, answer in answers.items() if answer is True)]
+    parts = [f"chassis-{name}" for name, answer in answers.items() if answer is True]
+    return ["chassis", *sorted(part for part in parts if (SERVICE / "vendor" / part).is_dir())]
 
 
 def requirements(answers: Mapping[str, object]) -> list[str]:
@@ -131,9 +133,10 @@ def requirements(answers: Mapping[str, object]) -> list[str]:
 
 def _of_the_chassis(answers: Mapping[str, object]) -> list[str]:
     where = str(answers.get("_chassis", VENDORED))
-    if where == VENDORED or re.match(rf"{CHASSIS} *(\[[\w, -]*\])? *(==|@|>|~|<)", where):
+    if where == VENDORED or REQUIREMENT.fullmatch(where):
         return []
-    return [f"_chassis = {_shown(where)}: type {VENDORED}, or a requirement such as {CHASSIS}==1.2.3."]
+    from_git = f"{CHASSIS} @ git+URL@1.2.3#subdirectory=vendor/chassis"
+    return [f"_chassis = {_shown(where)}: type {VENDORED}, {CHASSIS}==1.2.3, or {from_git}."]
 
 
 def quoted(value: str) -> str:

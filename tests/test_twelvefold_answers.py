@@ -228,3 +228,12 @@ def test_a_week_is_spread_over_services_and_the_same_each_time() -> None:
     hours = Counter((day, hour) for _, hour, _, _, day in fields)
     assert len(hours) == 7 * 24
     assert max(hours.values()) < 100  # 60 of 10,000 on average
+
+
+def test_a_question_that_is_no_capability_asks_for_no_part() -> None:
+    answers = {"database": True, "public": True, "_chassis": "vendored", "_template_version": "1.2.3"}
+    assert twelvefold_answers.distributions(answers) == ["chassis", "chassis-database"]
+    assert twelvefold_answers.requirements(answers) == [
+        "twelvefold-chassis-database==1.2.3+vendored",
+        "twelvefold-chassis==1.2.3+vendored",
+    ]

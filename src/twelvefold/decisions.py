@@ -22,6 +22,7 @@ class Outcome(enum.StrEnum):
     MOVED = "moved"  # yours, at the template's new path
     REMOVED = "removed"  # the template's folder is there no more, and neither are your edits in it
     REHOMED = "rehomed"  # yours, out of a folder that is the template's
+    BROKEN = "broken"  # yours, and it needs what is there no more
     RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
     FAILED = "failed"  # a last step, such as uv lock, did not work
     LEFT = "left"  # a last step that the service's own pipeline has to take
@@ -147,6 +148,7 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.MOVED: lambda decision: decision.note,
     Outcome.REMOVED: lambda decision: decision.note,
     Outcome.REHOMED: lambda decision: decision.note,
+    Outcome.BROKEN: lambda decision: decision.note,
     Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
     Outcome.FAILED: lambda decision: decision.note,
     Outcome.LEFT: lambda decision: decision.note,

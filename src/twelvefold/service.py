@@ -284,6 +284,15 @@ class NoRepositoryError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoreRule:
+    """A line of a file such as .gitignore, and a path that git ignores for it."""
+
+    path: str
+    source: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """The git repository around a service, which may be below its top."""
 
@@ -347,6 +356,17 @@ class Repository:
             raise RefusedError(
                 f"There are changes that are not committed ({changes[0]}{more}). Commit or stash them: git stash -u"
             )
+
+    def ignored(self, paths: Iterable[str]) -> IgnoreRule | None:
+        """The rule by which git ignores the first of those of `paths` that it does; None if it ignores none."""
+        names = "".join(f"{path}\0" for path in paths)
+        try:
+            said = git(self.service, "check-ignore", "-z", "--verbose", "--stdin", stdin=names).split("\0")
+        except GitError:  # exit code 1: none
+            return None
+        found = zip(said[0::4], said[1::4], said[2::4], said[3::4], strict=False)
+        rules = [IgnoreRule(path, f"{source}:{line}", pattern) for source, line, pattern, path in found]
+        return next((rule for rule in rules if not rule.pattern.startswith("!")), None)
 
     def tags(self, paths: Iterable[str]) -> dict[str, str]:
         """What `git ls-files -v` says of those of `paths` that git has, a letter each."""

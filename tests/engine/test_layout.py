@@ -41,7 +41,6 @@ def test_it_is_refused_with_what_to_type(root: Path) -> None:
         ("pyproject.toml", f'{FLAT}[tool.setuptools.packages.find]\ninclude = ["billing*"]\n'),
         ("pyproject.toml", f'{FLAT}[tool.setuptools]\npackages = ["billing"]\n'),
         ("pyproject.toml", FLAT.replace("setuptools", "hatchling")),
-        ("pyproject.toml", "[project]\nname = 'billing'\n"),
         ("pyproject.toml", "[broken"),
         ("setup.cfg", "[options]\npackages = find:\n"),
         ("setup.py", "from setuptools import setup\nsetup(packages=['billing'])\n"),
@@ -51,6 +50,19 @@ def test_it_is_refused_with_what_to_type(root: Path) -> None:
 def test_what_finds_its_packages_all_the_same_is_not(path: str, text: str, root: Path) -> None:
     write(root, path, text)
     refuse_flat_layout(root, RENDERED)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("pyproject.toml", "[project]\nname = 'billing'\nversion = '1'\n"),
+        ("setup.cfg", "# packages = find:\n"),
+    ],
+)
+def test_setuptools_is_what_builds_where_nothing_is_said(path: str, text: str, root: Path) -> None:
+    write(root, path, text)
+    with pytest.raises(RefusedError, match="vendor/"):
+        refuse_flat_layout(root, RENDERED)
 
 
 def test_without_vendor_there_is_nothing_to_mistake(root: Path) -> None:

@@ -28,7 +28,7 @@ def service(first: Path, tmp_path: Path) -> Path:
 
 
 def update(service: Path, template: Path, *options: str) -> tuple[int, str]:
-    if git(service, "status", "--porcelain"):
+    if not (service / ".git").exists() or git(service, "status", "--porcelain"):
         commit(service, "The team's")
     report = service.parent / "report.json"
     where = ("--template", template, "--ref", "HEAD", "--no-lock", "--report", report)
@@ -109,13 +109,71 @@ def test_what_git_ignores_there_is_no_obstacle(service: Path, template: Path) ->
     assert "Nothing to do" in update(service, template)[1]
 
 
+def test_what_the_team_s_code_imports_of_it_is_named(service: Path, template: Path) -> None:
+    edit(
+        service,
+        "tests/test_greeting.py",
+        "import pytest\n",
+        "import pytest\nfrom service_process import make_service\n",
+    )
+    edit(service, "src/my_service/api.py", "from pydantic", "from chassis.lifecycle import Background\nfrom pydantic")
+    write(
+        service, "src/my_service/more.py", "from chassis import Service, settings\nfrom chassis.settings import load\n"
+    )
+    code, said = update(service, template)
+    assert code == 2
+    assert "tests/test_greeting.py: imports what is there no more: service_process (line 4)" in said
+    assert "src/my_service/api.py: imports what is there no more: chassis.lifecycle (line 6)" in said
+    assert "src/my_service/more.py" not in said
+    assert update(service, template)[0] == 0
+
+
 def test_one_that_is_back_is_refused(service: Path, template: Path) -> None:
     update(service, template)
     write(service, "src/chassis/__init__.py", "")
     code, said = update(service, template)
     assert code == 2
-    assert "src/chassis is back, such as src/chassis/__init__.py" in said
+    assert "src/chassis is a package of the name that the template's has in vendor/" in said
     assert "git rm -r src/chassis" in said
+
+
+def test_where_no_update_left_it_such_a_folder_is_the_team_s(template: Path, fresh: Render) -> None:
+    service = fresh()
+    write(service, "tests/chassis/test_ours.py", "def test_ours() -> None: ...\n")
+    write(service, "src/chassis/notes.txt", "no package\n")
+    before = tree(service)
+    code, said = update(service, template)
+    assert (code, tree(service)) == (0, before), said
+
+
+def test_a_submodule_in_it_is_refused(service: Path, template: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write(other, "a.py", "")
+    commit(other, "Begin")
+    git(service, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "src/chassis/sub")
+    code, said = update(service, template)
+    assert code == 2
+    assert "src/chassis/sub is no file, such as a submodule" in said
+
+
+@pytest.mark.parametrize("line", ["vendor/", "/vendor", "**/vendor/**"])
+def test_a_service_that_ignores_vendor_is_told_before_anything_is_written(
+    line: str, service: Path, template: Path
+) -> None:
+    edit(service, ".gitignore", "# Caches\n", f"# Caches\n{line}\n")
+    before = tree(service)
+    code, said = update(service, template)
+    assert code == 2
+    assert "git ignores vendor/" in said
+    assert f"({line})" in said
+    assert tree(service) == before
+
+
+def test_and_goes_on_with_the_line_that_was_named(service: Path, template: Path) -> None:
+    edit(service, ".gitignore", "# Caches\n", "# Caches\nvendor/\n!/vendor/\n")
+    assert update(service, template)[0] == 0
+    commit(service, "Rolled up")
+    assert git(service, "ls-files", "vendor/chassis/pyproject.toml")
 
 
 @pytest.mark.parametrize("is_back", [False, True])
@@ -169,6 +227,17 @@ def test_and_an_edit_in_that_is_in_the_report(template: Path, fresh: Render) -> 
     assert code == 2
     assert "vendor/chassis-tasks/src/chassis_tasks/__init__.py: removed, with your edits" in said
     assert not (service / "vendor/chassis-tasks").exists()
+
+
+def test_what_the_team_brought_back_of_it_is_the_team_s(template: Path, fresh: Render) -> None:
+    service = fresh(tasks=True)
+    switched_off_by_scaraplate(service, template)
+    update(service, template)
+    commit(service, "Gone")
+    write(service, "vendor/chassis-tasks/pyproject.toml", "# Ours now.\n")
+    code, said = update(service, template)
+    assert code == 0, said
+    assert (service / "vendor/chassis-tasks/pyproject.toml").is_file()
 
 
 def test_what_a_team_has_in_vendor_itself_stays(service: Path, template: Path) -> None:

@@ -70,7 +70,17 @@ def test_an_edit_in_vendor_that_goes_is_in_the_report(fork: Path, fresh: Render)
     assert not (service / "vendor").exists()
 
 
-@pytest.mark.parametrize("where", ["chassis==1", "acme-chassis==1", "", "vendor"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "chassis==1",
+        "acme-chassis==1",
+        "",
+        "vendor",
+        "twelvefold-chassis==banana",
+        "twelvefold-chassis @ git+https://x/y@1",
+    ],
+)
 def test_what_is_no_requirement_on_it_is_refused(where: str, fork: Path, fresh: Render) -> None:
     service = fresh()
     commit(service, "Before")

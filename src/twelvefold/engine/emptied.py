@@ -28,23 +28,19 @@ class Emptied:
 
     @classmethod
     def of(cls, service: Service, folders: Mapping[str, str], rendered: Iterable[str]) -> Emptied:
-        """Look at those of `folders` that the service has.
+        """Look at those of `folders` that the last update left something in; in others all is the team's.
 
-        Raises RefusedError if one is back after it was emptied, or a file of the team's own has no place to go to.
+        Raises RefusedError if a file of the team's own has no place to go to.
         """
-        there = {old: new for old, new in folders.items() if (service.root / old).is_dir()}
-        if not there:
-            return cls({}, {})
-        files = Repository.files(service.root)
-        for old in there:
-            refuse_return(service, old, [path for path in files if _is_in(path, old)])
+        there = {old: new for old, new in folders.items() if any(_is_in(path, old) for path in service.manifest)}
+        files = Repository.files(service.root) if there else []
         own = {
             path: f"{new}{path.removeprefix(old)}"
             for old, new in there.items()
             for path in files
             if _is_in(path, old) and path not in service.manifest
         }
-        _refuse_taken(service, own, {*rendered})
+        _refuse_immovable(service, own, {*rendered})
         return cls(there, own)
 
     def has(self, path: str) -> bool:
@@ -52,17 +48,20 @@ class Emptied:
         return any(_is_in(path, folder) for folder in (VENDOR, *self.folders))
 
 
-def refuse_return(service: Service, folder: str, files: list[str]) -> None:
-    """Raise RefusedError if the folder has files, and none of the last update's: somebody brought it back."""
-    if files and not any(_is_in(path, folder) for path in service.manifest):
+def refuse_second_chassis(service: Service, rendered: Iterable[str]) -> None:
+    """Raise RefusedError if the service has a chassis where the template has none, and no update left it there."""
+    old = f"{FORMER_CHASSIS}/__init__.py"
+    known = any(_is_in(path, FORMER_CHASSIS) for path in service.manifest)
+    if (service.root / old).is_file() and not known and old not in rendered:
         raise RefusedError(
-            f"{folder} is back, such as {files[0]}: it was the template's, which has it elsewhere now, and hides that. "
-            f"Move what is yours out of it and remove it: git rm -r {folder}"
+            f"{FORMER_CHASSIS} is a package of the name that the template's has in vendor/; which of them is imported "
+            f"would depend on names. If it is the template's, from before 0.2.0: git rm -r {FORMER_CHASSIS}. If it is "
+            "yours, give it another name."
         )
 
 
-def refuse_second_chassis(root: Path, rendered: Path) -> None:
-    """Raise RefusedError if `rendered` has its chassis elsewhere than the service in `root` has one."""
+def refuse_leaving_a_chassis(root: Path, rendered: Path) -> None:
+    """Raise RefusedError if scaraplate would leave a chassis beside the one in `rendered`."""
     old = f"{FORMER_CHASSIS}/__init__.py"
     if (root / old).is_file() and not (rendered / old).is_file():
         raise RefusedError(
@@ -85,11 +84,13 @@ def leftovers(service: Service, rendered: Iterable[str]) -> dict[str, ManifestEn
 
 
 def _named_last(root: Path, home: str) -> dict[str, ManifestEntry]:
-    # What changed how often the folder is named, at last: that took it out.
+    # What changed how often the folder is named, at last: that took it out. What came since is the team's own.
     looked_for = ("-1", "--format=%H", f"-S{json.dumps(home)[:-1]}/", "--", f":(literal){MANIFEST}")
     commit = git(root, "log", *looked_for)
     manifest = blob(root, f"{commit}~:./{MANIFEST}") if commit else None
-    entries = manifest_of(json.loads(manifest)) if manifest else {}
+    if manifest is None or git(root, "log", "-1", "--format=%H", "--diff-filter=A", f"{commit}..", "--", home):
+        return {}
+    entries = manifest_of(json.loads(manifest))
     return {path: entry for path, entry in entries.items() if _home(path) == home}
 
 
@@ -107,12 +108,17 @@ def as_rendered(service: Service, path: str, entry: ManifestEntry) -> File | Non
 
 def rehoming(old: str, new: str) -> Decision:
     """The decision to move a file of the team's own."""
-    note = f"moved, since it is yours, to {new}: {Path(old).parent} is there no more. Look at what imports it"
-    return Decision(Outcome.REHOMED, old, note=note)
+    note = f"moved, since it is yours, to {new}: {Path(old).parent} is there no more"
+    return Decision(Outcome.REHOMED, old, note=f"{note}. Look at what it imports, and at what imports it")
 
 
-def _refuse_taken(service: Service, own: Mapping[str, str], rendered: set[str]) -> None:
+def _refuse_immovable(service: Service, own: Mapping[str, str], rendered: set[str]) -> None:
     for old, new in own.items():
+        if service.file(old) is None:
+            raise RefusedError(
+                f"{old} is no file, such as a submodule, and the template has no such folder any more. Move it "
+                f"elsewhere and commit: git mv {old} ..."
+            )
         if new in rendered or service.file(new) is not None or [*own.values()].count(new) > 1:
             raise RefusedError(
                 f"{old} is yours, and the template has no such folder any more; its new place {new} is taken. Move it "

@@ -10,7 +10,7 @@ from typing import Any
 from twelvefold.engine.answers import refuse_renamed_package
 from twelvefold.engine.application import found_in
 from twelvefold.engine.bases import damage
-from twelvefold.engine.emptied import refuse_second_chassis
+from twelvefold.engine.emptied import refuse_leaving_a_chassis
 from twelvefold.engine.hidden import refuse_hidden
 from twelvefold.engine.requirements import refuse_elsewhere
 from twelvefold.errors import RefusedError
@@ -35,7 +35,7 @@ def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
 
     scaraplate writes every owned and merged file, changed or not, and seeds that are not there.
     """
-    refuse_second_chassis(root, rendered)
+    refuse_leaving_a_chassis(root, rendered)
     service = Service(root, manifest=_manifest(read_file(root, str(MANIFEST))))
     refuse_renamed_package({}, _content(read_file(rendered, str(ANSWERS))), service.manifest)
     if not service.manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,7 +32,9 @@ def refuse_flat_layout(root: Path, rendered: Iterable[str]) -> None:
 
 def _is_flat(root: Path) -> bool:
     pyproject = _read(root / "pyproject.toml")
-    backend = str(pyproject.get("build-system", {}).get("build-backend", ""))
+    if "project" not in pyproject:
+        return False
+    backend = str(pyproject.get("build-system", {}).get("build-backend", "setuptools"))  # what PEP 517 makes of none
     named = pyproject.get("tool", {}).get("setuptools", {}).keys() & set(SAID)
     return backend.startswith("setuptools") and not named and not (root / "src").is_dir() and not _is_said(root)
 
@@ -40,7 +43,7 @@ def _is_said(root: Path) -> bool:
     """Whether the files from before pyproject.toml name the packages."""
     files = [file for name in ("setup.py", "setup.cfg") if (file := root / name).is_file()]
     text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
-    return "packages" in text or "py_modules" in text
+    return bool(re.search(r"^[^#]*\b(packages|py_modules)\s*=", text, re.MULTILINE))
 
 
 def _read(path: Path) -> Mapping[str, Any]:

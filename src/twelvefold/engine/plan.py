@@ -13,8 +13,9 @@ from functools import cache, lru_cache
 from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.engine.emptied import Emptied, as_rendered, leftovers, rehoming
+from twelvefold.engine.emptied import VENDOR, Emptied, as_rendered, leftovers, refuse_second_chassis, rehoming
 from twelvefold.engine.hidden import refuse_hidden
+from twelvefold.engine.imports_gone import broken_imports
 from twelvefold.engine.transaction import Change
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import (
@@ -70,11 +71,13 @@ def plan(service: Service, render: Render, moved: Mapping[str, str], folders: Ma
     `moved` maps old paths to new ones, `folders` those that must be empty to the ones for a team's own files in them.
     Raises RefusedError if something that is not the template's stands in the way.
     """
+    refuse_second_chassis(service, render.service.manifest)
     planning = _Planning(service, render, moved, Emptied.of(service, folders, render.service.manifest))
     planning.decisions = list(render.decisions)
     planning.rendered()
     planning.retired()
     planning.rehomed()
+    planning.broken()
     planning.left_over()
     planning.memory()
     decisions = sorted(planning.decisions, key=lambda one: (one.path, one.key))
@@ -155,6 +158,15 @@ class _Planning:
             self.after |= {old: None, new: self.file(old)}
             self.decisions.append(rehoming(old, new))
 
+    def broken(self) -> None:
+        gone = [path for path in self.service.manifest if self.emptied.has(path) and path in self.after]
+        names = Repository.files(self.service.root) if self.emptied.folders else []
+        owned = {path for path, entry in self.service.manifest.items() if entry.owner != "seeded"}
+        mine = {
+            path: file for path in names if path.endswith(".py") and path not in owned and (file := self.file(path))
+        }
+        self.decisions += broken_imports(mine, gone, self.render.service.manifest)
+
     def left_over(self) -> None:
         for path, entry in leftovers(self.service, self.render.service.manifest).items():
             here = self.file(path)
@@ -234,11 +246,22 @@ def refuse_what_git_lacks(plan: Plan, repository: Repository) -> None:
     looked_for = written + plan.gone if written else []
     tags = repository.tags(looked_for) if looked_for else {}
     refuse_hidden(repository, looked_for, tags)
+    refuse_ignored(repository, [change.path for change in plan.changes if change.after and change.path not in tags])
     unknown = [change.path for change in plan.changes if change.before and change.path not in tags]
     if unknown:
         raise RefusedError(
-            f"{unknown[0]} is not in git, and the template has a file there: it would be lost. "
+            f"{unknown[0]} is not in git, and would be replaced or moved: it would be lost. "
             f"Commit it (git add -f {unknown[0]}) or move it away."
+        )
+
+
+def refuse_ignored(repository: Repository, new: Collection[str]) -> None:
+    """Raise RefusedError if git would not take a file of the chassis: a commit would be without it."""
+    vendored = [path for path in new if path.startswith(f"{VENDOR}/")]
+    if vendored and (rule := repository.ignored(vendored)):
+        raise RefusedError(
+            f"git ignores {rule.path}, as {rule.source} says ({rule.pattern}): the service would be committed without "
+            "its chassis. Take that line out, or add this one below it, or to .gitignore: !/vendor/"
         )
 
 
