@@ -114,6 +114,45 @@ def test_what_is_no_part_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         parts.installed()
 
 
+@pytest.mark.parametrize("kind", ["not_there:Shelf", "pathlib:Shelf", "falls:Shelf"])
+def test_a_part_that_cannot_be_imported_is_told_in_a_sentence(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "falls.py").write_text("1 / 0\n", encoding="utf-8")
+    install(tmp_path, monkeypatch, "one", shelf=kind)
+    with pytest.raises(
+        StartError, match=rf"one brings a part shelf, but {kind} cannot be imported: .*(not_there|Shelf|zero)"
+    ):
+        parts.installed()
+
+
+@pytest.mark.parametrize("name", ["blob-store", "class", "__init__", "__main__", "settings", "api", "migrations"])
+def test_a_name_that_no_part_can_have_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "one", **{name: f"{__name__}:Shelf"})
+    with pytest.raises(StartError, match=rf"one calls a part {name}, .* Give the entry point .* another name\."):
+        parts.installed()
+
+
+@pytest.mark.parametrize("text", ["[twelvefold.parts]\nshelf\n", "[twelvefold.parts]\nshelf = of wood\n"])
+def test_entry_points_that_cannot_be_read_are_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, "one")
+    (tmp_path / "one-1.dist-info" / "entry_points.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(StartError, match=r"(of wood|entry_points\.txt of one) cannot be (read|imported)"):
+        parts.installed()
+
+
+@pytest.mark.parametrize("older", [{"shelf": "not_there:Shelf"}, {"gone": "not_there:Gone"}])
+def test_a_distribution_that_another_of_its_name_hides_does_not_count(
+    older: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "older", monkeypatch, "The.Shop", **older)
+    install(tmp_path / "newer", monkeypatch, "the-shop", shelf=f"{__name__}:Shelf")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Shelf.__module__])
+    assert parts.installed() == {"shelf": Shelf}
+
+
 def test_a_service_without_parts_has_none() -> None:
     assert parts.installed() == {}
     assert Service(package="under_test").parts == {}

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, distribution, distributions
+from keyword import iskeyword
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model
@@ -18,6 +19,7 @@ from .part import Part
 
 GROUP = "twelvefold.parts"
 OURS = "twelvefold-chassis-"  # what our distributions are called, before the capability
+SEEDED = frozenset({"api", "migrations", "settings"})  # what stands in a team's package already
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,6 +49,7 @@ def forget() -> None:
 def _entries() -> dict[str, EntryPoint]:
     entries: dict[str, EntryPoint] = {}
     for entry in _all_entries():
+        _refuse_name(entry)
         taken = entries.setdefault(entry.name, entry)
         if taken.value != entry.value:
             raise StartError(
@@ -58,18 +61,47 @@ def _entries() -> dict[str, EntryPoint]:
 
 def _all_entries() -> Iterator[EntryPoint]:
     # Faster than `entry_points(group=...)`, which parses what all distributions say.
-    for distribution in distributions():
-        if GROUP in (distribution.read_text("entry_points.txt") or ""):
-            yield from distribution.entry_points.select(group=GROUP)
+    names = {each.name for each in distributions() if GROUP in (each.read_text("entry_points.txt") or "")}
+    # Asked for by name again: the first of a name hides those behind it on the path.
+    for name in sorted(names):
+        yield from _entries_of(distribution(name))
+
+
+def _entries_of(bringer: Distribution) -> Iterable[EntryPoint]:
+    try:
+        return bringer.entry_points.select(group=GROUP)
+    except (TypeError, ValueError) as error:  # of a line without `=`
+        raise StartError(
+            f"The entry_points.txt of {bringer.name} cannot be read. Install it again, or do without it."
+        ) from error
+
+
+def _refuse_name(entry: EntryPoint) -> None:
+    name = entry.name
+    if not name.isidentifier() or iskeyword(name) or name.startswith("__") or name in SEEDED:
+        raise StartError(
+            f"{_distribution(entry)} calls a part {name}, which cannot be the name of a part's module in a service. "
+            f"Give the entry point in {GROUP} another name."
+        )
 
 
 def _kind(entry: EntryPoint) -> type[Part]:
-    kind = entry.load()
+    kind = _loaded(entry)
     if not (isinstance(kind, type) and issubclass(kind, Part)):
         raise StartError(
             f"{_distribution(entry)} brings a part {entry.name}, but {entry.value} is no chassis.part.Part."
         )
     return kind
+
+
+def _loaded(entry: EntryPoint) -> object:
+    try:
+        return entry.load()
+    except Exception as error:  # its import runs code of others
+        raise StartError(
+            f"{_distribution(entry)} brings a part {entry.name}, but {entry.value} cannot be imported: "
+            f"{type(error).__name__}: {error}."
+        ) from error
 
 
 def _ordered(kinds: dict[str, type[Part]]) -> dict[str, type[Part]]:
