@@ -4,11 +4,13 @@ A distribution brings a part by an entry point in the group `twelvefold.parts`: 
 kind, a subclass of `Part`. What is not installed is not there.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, distribution, distributions
+from importlib.util import find_spec
 from keyword import iskeyword
 from typing import Any, TypeVar, cast
 
@@ -16,6 +18,7 @@ from pydantic import BaseModel, create_model
 
 from .failures import StartError
 from .part import Part
+from .requirements import normalized, required
 
 GROUP = "twelvefold.parts"
 OURS = "twelvefold-chassis-"  # what our distributions are called, before the capability
@@ -24,12 +27,16 @@ SEEDED = frozenset({"api", "migrations", "settings"})  # what stands in a team's
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def installed() -> dict[str, type[Part]]:
-    """The kind of each part that is installed, by its name, in the order in which they open.
+def installed(module: str) -> dict[str, type[Part]]:
+    """The kind of each part that is installed for a service, by its name, in the order in which they open.
 
-    Raises StartError if one cannot be used.
+    Where several services share an environment, a part that a service neither requires nor has a module for is
+    another's. Raises StartError if one cannot be used.
+
+    :param module: a module or package of the team's, which is imported.
     """
-    return _ordered({name: _kind(entry) for name, entry in _entries().items()})
+    ours = {name: entry for name, entry in _entries().items() if _has(module, name) or _requires(module, entry)}
+    return _ordered({name: _kind(entry) for name, entry in ours.items()})
 
 
 def found(package: str) -> dict[str, Part]:
@@ -37,12 +44,13 @@ def found(package: str) -> dict[str, Part]:
 
     Raises StartError if one is missing.
     """
-    return {name: _found(package, name, kind) for name, kind in installed().items()}
+    return {name: _found(package, name, kind) for name, kind in installed(package).items()}
 
 
 def forget() -> None:
     """Look anew at what is installed: for tests that install something."""
     _entries.cache_clear()
+    required.cache_clear()
 
 
 @cache
@@ -83,6 +91,27 @@ def _refuse_name(entry: EntryPoint) -> None:
             f"{_distribution(entry)} calls a part {name}, which cannot be the name of a part's module in a service. "
             f"Give the entry point in {GROUP} another name."
         )
+
+
+def _has(module: str, name: str) -> bool:
+    names = module.split(".")
+    return any(_exists(".".join([*names[:end], name])) for end in range(1, len(names) + 1))
+
+
+def _exists(module: str) -> bool:
+    try:
+        return module in sys.modules or find_spec(module) is not None
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise
+        return False
+
+
+def _requires(module: str, entry: EntryPoint) -> bool:
+    if module.partition(".")[0] == __package__:  # the chassis' own settings, which any service may have
+        return True
+    names = required(module)
+    return names is None or normalized(_distribution(entry)) in names
 
 
 def _kind(entry: EntryPoint) -> type[Part]:
@@ -143,7 +172,7 @@ def _distribution(entry: EntryPoint) -> str:
 
 def complete(settings: type[Model]) -> type[Model]:
     """`settings` with those of every part that is installed. Raises StartError if two have a setting of one name."""
-    return with_settings_of([kind.settings for kind in installed().values()], settings)
+    return with_settings_of([kind.settings for kind in installed(settings.__module__).values()], settings)
 
 
 def with_settings_of(mixins: Iterable[type[BaseModel]], settings: type[Model]) -> type[Model]:
