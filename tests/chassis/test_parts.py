@@ -204,6 +204,26 @@ def test_a_service_whose_distribution_is_not_installed_has_all_parts(shared: Pat
         parts.found("paintshop")
 
 
+def test_a_part_that_is_on_the_path_but_not_installed_is_told(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours-1.dist-info" / "entry_points.txt").write_text("", encoding="utf-8")
+    parts.forget()
+    import_module("paintshop")
+    (package / "tasks.py").write_text("from chassis_tasks import Tasks\ntasks = Tasks()\n", encoding="utf-8")
+    with pytest.raises(
+        StartError, match=r"paintshop/tasks\.py has a part, and chassis_tasks is on the path, but its dis"
+    ):
+        parts.found("paintshop")
+
+
+def test_a_module_of_a_part_s_name_may_hold_something_else(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours-1.dist-info" / "entry_points.txt").write_text("", encoding="utf-8")
+    parts.forget()
+    import_module("paintshop")
+    (package / "tasks.py").write_text("tasks = ['paint']\n", encoding="utf-8")
+    (package / "brushes.py").write_text("1 / 0\n", encoding="utf-8")  # not looked into
+    assert parts.found("paintshop") == {}
+
+
 def test_a_service_without_parts_has_none() -> None:
     assert parts.installed("under_test") == {}
     assert Service(package="under_test").parts == {}

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, distribution, distributions
 from importlib.util import find_spec
 from keyword import iskeyword
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model
@@ -22,6 +23,7 @@ from .requirements import normalized, required
 
 GROUP = "twelvefold.parts"
 OURS = "twelvefold-chassis-"  # what our distributions are called, before the capability
+OURS_IMPORTED = "chassis_"  # what they are imported as
 SEEDED = frozenset({"api", "migrations", "settings"})  # what stands in a team's package already
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,8 +44,10 @@ def installed(module: str) -> dict[str, type[Part]]:
 def found(package: str) -> dict[str, Part]:
     """The part of each kind that is installed: `database` in `<package>/database.py`, and so on.
 
-    Raises StartError if one is missing.
+    Raises StartError if one is missing, or stands there and is not installed.
     """
+    for name in _names_in(package) - _entries().keys():
+        _refuse_uninstalled(package, name)
     return {name: _found(package, name, kind) for name, kind in installed(package).items()}
 
 
@@ -157,6 +161,22 @@ def _found(package: str, name: str, kind: type[Part]) -> Part:
             f"Add it, or {_without(name)}."
         )
     return part
+
+
+def _names_in(package: str) -> set[str]:
+    folders = getattr(sys.modules.get(package), "__path__", ())
+    return {file.stem for folder in folders for file in Path(folder).glob("*.py")}
+
+
+def _refuse_uninstalled(package: str, name: str) -> None:
+    # Or it would vanish without a word, where the sources of vendor/ are only on the path.
+    if not _exists(f"{OURS_IMPORTED}{name}"):
+        return
+    if isinstance(getattr(import_module(f"{package}.{name}"), name, None), Part):
+        raise StartError(
+            f"{package.replace('.', '/')}/{name}.py has a part, and {OURS_IMPORTED}{name} is on the path, but its "
+            f"distribution is not installed. Install {OURS}{name}, for example by `make install`."
+        )
 
 
 def _without(name: str) -> str:
