@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,15 @@ def declare(service: Path, metadata: Path) -> Path:
     return metadata / name
 
 
-def write_distribution(folder: Path, name: str, version: str, parts: Mapping[str, str]) -> None:
-    """Write what a distribution says of itself: its version, and the kind of each part that it brings."""
+def write_distribution(
+    folder: Path, name: str, version: str, parts: Mapping[str, str], *, requires: Sequence[str] = ()
+) -> None:
+    """Write what a distribution says of itself: its version, the kind of each part that it brings, what it requires."""
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     entries = "".join(f"{part} = {kind}\n" for part, kind in parts.items())
-    _write(info / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    required = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    _write(info / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}")
     _write(info / "entry_points.txt", f"[{GROUP}]\n{entries}" if parts else "")
 
 

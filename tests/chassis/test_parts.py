@@ -1,6 +1,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -85,37 +86,146 @@ class Pots(Part):
 
 
 def test_those_that_others_build_on_open_first(package: Path) -> None:
-    assert [*parts.installed()] == ["database", "tasks"]
+    assert [*parts.installed("paintshop")] == ["database", "tasks"]
 
 
 def test_a_part_that_is_not_installed_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "shop", shelf=f"{__name__}:Shelf")
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Shelf.__module__])
-    assert [*parts.installed()] == ["shelf"]
+    assert [*parts.installed("under_test")] == ["shelf"]
 
 
 def test_parts_that_each_wait_for_the_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "shop", shelf=f"{__name__}:Shelf", pots=f"{__name__}:Pots")
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Shelf.__module__])
     with pytest.raises(StartError, match=r"each want to open after the other: (pots|shelf), (pots|shelf)"):
-        parts.installed()
+        parts.installed("under_test")
 
 
 def test_one_name_brought_by_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "one", shelf=f"{__name__}:Shelf")
     install(tmp_path, monkeypatch, "two", shelf=f"{__name__}:Pots")
     with pytest.raises(StartError, match=r"Two distributions bring a part shelf: (one and two|two and one)"):
-        parts.installed()
+        parts.installed("under_test")
 
 
 def test_what_is_no_part_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "one", shelf="pathlib:Path")
     with pytest.raises(StartError, match=r"one brings a part shelf, but pathlib:Path is no chassis\.part\.Part"):
-        parts.installed()
+        parts.installed("under_test")
+
+
+@pytest.mark.parametrize("kind", ["not_there:Shelf", "pathlib:Shelf", "falls:Shelf"])
+def test_a_part_that_cannot_be_imported_is_told_in_a_sentence(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "falls.py").write_text("1 / 0\n", encoding="utf-8")
+    install(tmp_path, monkeypatch, "one", shelf=kind)
+    with pytest.raises(
+        StartError, match=rf"one brings a part shelf, but {kind} cannot be imported: .*(not_there|Shelf|zero)"
+    ):
+        parts.installed("under_test")
+
+
+@pytest.mark.parametrize("name", ["blob-store", "class", "__init__", "__main__", "settings", "api", "migrations"])
+def test_a_name_that_no_part_can_have_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "one", **{name: f"{__name__}:Shelf"})
+    with pytest.raises(StartError, match=rf"one calls a part {name}, .* Give the entry point .* another name\."):
+        parts.installed("under_test")
+
+
+@pytest.mark.parametrize("text", ["[twelvefold.parts]\nshelf\n", "[twelvefold.parts]\nshelf = of wood\n"])
+def test_entry_points_that_cannot_be_read_are_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, "one")
+    (tmp_path / "one-1.dist-info" / "entry_points.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(StartError, match=r"(of wood|entry_points\.txt of one) cannot be (read|imported)"):
+        parts.installed("under_test")
+
+
+@pytest.mark.parametrize("older", [{"shelf": "not_there:Shelf"}, {"gone": "not_there:Gone"}])
+def test_a_distribution_that_another_of_its_name_hides_does_not_count(
+    older: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "older", monkeypatch, "The.Shop", **older)
+    install(tmp_path / "newer", monkeypatch, "the-shop", shelf=f"{__name__}:Shelf")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Shelf.__module__])
+    assert parts.installed("under_test") == {"shelf": Shelf}
+
+
+@pytest.fixture
+def shared(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package of a service that requires `tasks` by way of another, beside one that has a database, too."""
+    (tmp_path / "ours-1.dist-info" / "entry_points.txt").write_text("", encoding="utf-8")
+    install(tmp_path, monkeypatch, "our-database", database="chassis_database.part:Database")
+    install(tmp_path, monkeypatch, "our-tasks", tasks="chassis_tasks.part:Tasks")
+    write_distribution(tmp_path, "paint-shop", "1", {}, requires=["acme-all[fast] (>=1); python_version > '3'"])
+    write_distribution(tmp_path, "acme-all", "1", {}, requires=["Our.Tasks==1", "not-there"])
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "paint_shop"\n', encoding="utf-8")
+    (package / "tasks.py").write_text("from chassis_tasks import Tasks\ntasks = Tasks()\n", encoding="utf-8")
+    return package
+
+
+def test_a_part_of_another_service_in_the_environment_is_left_out(shared: Path) -> None:
+    assert [*parts.found("paintshop")] == ["tasks"]
+
+
+def test_what_another_service_s_part_needs_may_be_missing(shared: Path, tmp_path: Path) -> None:
+    write_distribution(tmp_path, "our-database", "1", {"database": "not_there:Database"})
+    parts.forget()
+    assert [*parts.found("paintshop")] == ["tasks"]
+
+
+def test_a_part_that_the_service_requires_must_have_its_module(shared: Path) -> None:
+    (shared / "tasks.py").unlink()
+    with pytest.raises(StartError, match=r"paintshop/tasks\.py has no `tasks = Tasks\(\.\.\.\)`"):
+        parts.found("paintshop")
+
+
+def test_a_part_whose_module_is_there_is_the_service_s_own(shared: Path) -> None:
+    (shared / "database.py").touch()
+    with pytest.raises(StartError, match=r"paintshop/database\.py has no `database = Database\(\.\.\.\)`"):
+        parts.found("paintshop")
+
+
+def test_settings_of_another_service_s_parts_are_left_out(shared: Path) -> None:
+    text = "from chassis import Settings\nclass Own(Settings):\n    colour: str = 'red'\n"
+    (shared / "settings.py").write_text(text, encoding="utf-8")
+    own = import_module("paintshop.settings").Own
+    assert not [name for name in parts.complete(own).model_fields if name.startswith("database")]
+    assert [name for name in parts.complete(own).model_fields if name.startswith("task")]
+    assert "database_url" in parts.complete(Settings).model_fields
+
+
+def test_a_service_whose_distribution_is_not_installed_has_all_parts(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").unlink()
+    with pytest.raises(StartError, match=r"paintshop/database\.py has no"):
+        parts.found("paintshop")
+
+
+def test_a_part_that_is_on_the_path_but_not_installed_is_told(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours-1.dist-info" / "entry_points.txt").write_text("", encoding="utf-8")
+    parts.forget()
+    import_module("paintshop")
+    (package / "tasks.py").write_text("from chassis_tasks import Tasks\ntasks = Tasks()\n", encoding="utf-8")
+    with pytest.raises(
+        StartError, match=r"paintshop/tasks\.py has a part, and chassis_tasks is on the path, but its dis"
+    ):
+        parts.found("paintshop")
+
+
+def test_a_module_of_a_part_s_name_may_hold_something_else(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours-1.dist-info" / "entry_points.txt").write_text("", encoding="utf-8")
+    parts.forget()
+    import_module("paintshop")
+    (package / "tasks.py").write_text("tasks = ['paint']\n", encoding="utf-8")
+    (package / "brushes.py").write_text("1 / 0\n", encoding="utf-8")  # not looked into
+    assert parts.found("paintshop") == {}
 
 
 def test_a_service_without_parts_has_none() -> None:
-    assert parts.installed() == {}
+    assert parts.installed("under_test") == {}
     assert Service(package="under_test").parts == {}
 
 

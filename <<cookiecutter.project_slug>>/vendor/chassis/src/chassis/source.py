@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def second_chassis(package: str) -> Path | None:
@@ -19,3 +20,13 @@ def homes(module: str) -> list[Path]:
     package = sys.modules.get(module.partition(".")[0])
     file = getattr(package, "__file__", None)
     return list(Path(file).absolute().parents[1:3]) if file else []
+
+
+def project(home: Path) -> dict[str, Any]:
+    """What pyproject.toml in `home` says of the project; nothing if it cannot be read: a service starts without it."""
+    import tomllib  # which an installed service needs for nothing
+
+    try:
+        return dict(tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+    except (OSError, ValueError, KeyError):
+        return {}

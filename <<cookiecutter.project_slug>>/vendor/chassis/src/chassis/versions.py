@@ -1,10 +1,10 @@
 """Which service this is, and which chassis is in it."""
 
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from .source import homes
+from .source import homes, project
 
 UNKNOWN = "unknown"
 
@@ -15,7 +15,7 @@ def service_version(name: str, *, package: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return next(filter(None, map(_version_in, homes(package))), UNKNOWN)
+        return next(_versions_beside(package), UNKNOWN)
 
 
 @cache
@@ -27,10 +27,5 @@ def chassis_version() -> str:
         return UNKNOWN
 
 
-def _version_in(home: Path) -> str:
-    import tomllib  # which an installed service needs for nothing
-
-    try:
-        return str(tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
-    except (OSError, ValueError, KeyError):  # no reason not to start
-        return ""
+def _versions_beside(package: str) -> Iterator[str]:
+    return (str(said) for home in homes(package) if (said := project(home).get("version")))
