@@ -81,8 +81,11 @@ def test_it_is_locked_installed_and_its_tests_pass(elsewhere: Elsewhere, tmp_pat
     assert not [path for path in manifest(service) if path.startswith("vendor/")]
     for command in (["sync", "--frozen", "--quiet"], ["run", "--frozen", "pytest", "-q"], ["run", "--frozen", "mypy"]):
         succeed("uv", *command, cwd=service, env=elsewhere.environment())
-    succeed("make", "vendored", cwd=service, env=elsewhere.environment())
     assert PASSWORD not in (service / "uv.lock").read_text(encoding="utf-8")
+    succeed("make", "audit", "TOOL=:", cwd=service, env=elsewhere.environment())
+    audited = (service / ".tools/requirements.txt").read_text(encoding="utf-8")
+    assert "\nfastapi==" in audited
+    assert "twelvefold" not in "".join(line for line in audited.splitlines() if not line.lstrip().startswith("#"))
     listed = succeed("uv", "pip", "list", cwd=service, env=elsewhere.environment())
     assert "twelvefold-chassis-tasks" in listed
     assert "twelvefold-chassis-auth" not in listed
