@@ -42,8 +42,8 @@ def link(service: Path) -> None:
         (lambda service: write(service, "vendor/README.md", "# Ours\n"), "vendor/README.md was changed"),
         (link, f"{SOURCE}/part.py was changed"),
         (lambda service: (service / SOURCE / "part.py").chmod(0o755), f"{SOURCE}/part.py has another mode than 644"),
-        (lambda service: write(service, f"{SOURCE}/build/ours.py", ""), f"{SOURCE}/build/ours.py is not the template's"),
-        (lambda service: write(service, f"{SOURCE}/dist/ours.py", ""), f"{SOURCE}/dist/ours.py is not the template's"),
+        (lambda service: write(service, f"{SOURCE}/build/a.py", ""), f"{SOURCE}/build/a.py is not the template's"),
+        (lambda service: write(service, f"{SOURCE}/dist/a.py", ""), f"{SOURCE}/dist/a.py is not the template's"),
     ],
     ids=["changed", "missing", "added", "a file of vendor/ itself", "linked", "executable", "in a build", "in a dist"],
 )
@@ -95,4 +95,5 @@ def test_a_manifest_without_the_chassis_proves_nothing(fresh: Render) -> None:
     manifest.write_text(json.dumps(left), encoding="utf-8")
     done = check(service)
     assert done.returncode == 1
-    assert "pyproject.toml takes the chassis from vendor/chassis, of which .twelvefold/manifest.json has no" in done.stderr
+    said = "pyproject.toml takes the chassis from vendor/chassis, of which .twelvefold/manifest.json has no file"
+    assert said in done.stderr
