@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import Done, run
-from conftest import Render
+from conftest import Render, commit, git
 from environments import EVERYTHING
 from histories import write
 
@@ -72,6 +72,14 @@ def test_what_is_somebody_else_s_or_made_is_passed_over(path: str, fresh: Render
     service = fresh()
     write(service, path, "")
     assert check(service).returncode == 0
+
+
+def test_a_checkout_that_converts_line_ends_passes(fresh: Render, tmp_path: Path) -> None:
+    service = fresh()
+    commit(service, "Rendered")
+    git(tmp_path, "clone", "--quiet", "--config", "core.autocrlf=true", str(service), "converted")
+    assert b"\r\n" in (tmp_path / "converted/Makefile").read_bytes()
+    assert check(tmp_path / "converted").returncode == 0
 
 
 @pytest.mark.parametrize("text", [None, "{"])
