@@ -37,7 +37,7 @@ CLOSING_MESSAGE = """
   make test    run its tests
   make help    everything else
 
-Your team owns src/{package_name}, the template owns vendor/: README.md says who owns the rest.
+Your team owns src/{package_name}; README.md says who owns the rest.
 """
 
 

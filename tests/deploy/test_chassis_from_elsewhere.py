@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from commands import run, succeed
 from conftest import commit, git
@@ -81,8 +84,11 @@ def test_it_is_locked_installed_and_its_tests_pass(elsewhere: Elsewhere, tmp_pat
     assert not [path for path in manifest(service) if path.startswith("vendor/")]
     for command in (["sync", "--frozen", "--quiet"], ["run", "--frozen", "pytest", "-q"], ["run", "--frozen", "mypy"]):
         succeed("uv", *command, cwd=service, env=elsewhere.environment())
-    succeed("make", "vendored", cwd=service, env=elsewhere.environment())
     assert PASSWORD not in (service / "uv.lock").read_text(encoding="utf-8")
+    succeed("make", "audit", "TOOL=:", cwd=service, env=elsewhere.environment())
+    audited = (service / ".tools/requirements.txt").read_text(encoding="utf-8")
+    assert "\nfastapi==" in audited
+    assert "twelvefold" not in "".join(line for line in audited.splitlines() if not line.lstrip().startswith("#"))
     listed = succeed("uv", "pip", "list", cwd=service, env=elsewhere.environment())
     assert "twelvefold-chassis-tasks" in listed
     assert "twelvefold-chassis-auth" not in listed
@@ -110,6 +116,52 @@ def test_its_image_runs_and_holds_no_password(elsewhere: Elsewhere, tmp_path: Pa
         own = [path for path in paths if {"venv", "app", "root"} & {*path.relative_to(image.root).parts[:1]}]
         assert own
         assert not [path for path in own if PASSWORD.encode() in path.read_bytes()]
+
+
+INDEX = {"_chassis": "twelvefold-chassis==0.3.0", "_chassis_index": "https://index.example:8443/simple/"}
+LENT = {"UV_INDEX_CHASSIS_USERNAME": USER, "UV_INDEX_CHASSIS_PASSWORD": "$(shell touch made) $1"}
+# Prints the secret that it was lent, and whether others may read it.
+BUILDER = """#!/bin/sh
+file=$(printf '%s\\n' "$@" | sed -n 's/id=netrc,src=//p')
+test -z "$file" || { cat "$file"; stat -c %a "$file"; }
+"""
+
+
+@pytest.mark.parametrize("variables", [LENT, {}], ids=["lent", "not lent"])
+def test_the_build_of_an_image_is_lent_what_the_pipeline_has(variables: dict[str, str], tmp_path: Path) -> None:
+    service = render(tmp_path / "service", **INDEX)
+    (service / "uv.lock").touch()
+    builder = tmp_path / "builder"
+    builder.write_text(BUILDER, encoding="utf-8")
+    builder.chmod(0o755)
+    environment = {**without_project(), "HOME": str(tmp_path), **variables}
+    environment.pop("NETRC", None)
+    done = run("make", "image", f"BUILDER={builder}", "VERSION=1", cwd=service, env=environment)
+    assert done.returncode == 0, done.stderr
+    given = f"machine index.example login {USER} password {LENT['UV_INDEX_CHASSIS_PASSWORD']}\n600\n"
+    assert done.stdout.endswith(given) == bool(variables)
+    assert not (service / ".tools/netrc").exists()
+    assert not (service / "made").exists()
+
+
+def asks_for_the_chassis(step: dict[str, Any]) -> bool:
+    return bool(re.search(r"make (?!deploy|release-check)", step.get("run", "")))
+
+
+@pytest.mark.parametrize("settings", [INDEX, {}], ids=["index", "vendored"])
+def test_github_gives_who_may_fetch_it_to_the_steps_that_do(settings: dict[str, str], tmp_path: Path) -> None:
+    service = render(tmp_path / "service", ci="github", **settings)
+    steps = [
+        step
+        for path in service.glob(".github/workflows/*.yml")
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        for step in job["steps"]
+    ]
+    assert len([step for step in steps if asks_for_the_chassis(step)]) == 6
+    for step in steps:
+        told = {name: value for name, value in step.get("env", {}).items() if name in LENT}
+        wanted = bool(settings) and asks_for_the_chassis(step)
+        assert told == ({name: f"${{{{ secrets.{name} }}}}" for name in LENT} if wanted else {})
 
 
 def manifest(service: Path) -> dict[str, object]:

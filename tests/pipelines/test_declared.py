@@ -13,7 +13,7 @@ import yaml
 from answers import combinations, label
 from conftest import Render
 
-SERVICES = {"database": {"postgres": 5432}, "tasks": {"redis": 6379, "nats": 4222}}
+SERVICES = {"database": {"postgres": 5432}, "tasks": {"redis": 6379}}
 URLS = {"postgres": "DATABASE_URL", "redis": "BROKER_URL"}
 RIGHTS = {
     "publish": {"contents": "read", "packages": "write"},

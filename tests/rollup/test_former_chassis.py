@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from test_history import RELEASES, render
 
 from commands import run
@@ -126,6 +129,21 @@ def test_what_the_team_s_code_imports_of_it_is_named(service: Path, template: Pa
     assert "src/my_service/api.py: imports what is there no more: chassis.lifecycle (line 6)" in said
     assert "src/my_service/more.py" not in said
     assert update(service, template)[0] == 0
+
+
+def test_what_a_team_excluded_stays_beside_what_the_template_does(service: Path, template: Path) -> None:
+    edit(service, "pyproject.toml", 'src = ["src"]\n', 'src = ["src"]\nextend-exclude = ["legacy"]  # ours\n')
+    edit(service, ".pre-commit-config.yaml", "repos:\n", "exclude: ^legacy/\nrepos:\n")
+    code, said = update(service, template)
+    assert code == 0, said
+    project = tomllib.loads((service / "pyproject.toml").read_text(encoding="utf-8"))
+    assert sorted(project["tool"]["ruff"]["extend-exclude"]) == ["legacy", "vendor/chassis"]
+    hooks = yaml.safe_load((service / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert hooks["exclude"] == "^legacy/"
+    excluded = {hook["id"]: hook["exclude"] for hook in hooks["repos"][0]["hooks"] if "exclude" in hook}
+    for hook in ("toml-sort", "large-files", "merge-markers"):
+        assert re.search(excluded[hook], "vendor/chassis/pyproject.toml")
+        assert not re.search(excluded[hook], "vendor/chassis-cache/pyproject.toml")
 
 
 def test_one_that_is_back_is_refused(service: Path, template: Path) -> None:

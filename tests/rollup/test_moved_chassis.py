@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -88,3 +89,29 @@ def test_what_is_no_requirement_on_it_is_refused(where: str, fork: Path, fresh: 
     say(fork, where)
     assert "twelvefold-chassis==1.2.3" in update(service, fork, exit_code=2)
     assert tree(service) == before
+
+
+def test_an_index_of_the_team_s_own_stays(fork: Path, fresh: Render) -> None:
+    service = fresh()
+    own = '[[tool.uv.index]]\nname = "acme"\nurl = "https://acme.example/simple/"  # ours\n'
+    edit(service, "pyproject.toml", "[tool.uv.build-backend]\n", f"{own}\n[tool.uv.build-backend]\n")
+    for where, index in (("0.3.0", "https://one.example/"), ("0.4.0", "https://two.example/")):
+        say(fork, f"twelvefold-chassis=={where}", index)
+        update(service, fork)
+        text = (service / "pyproject.toml").read_text(encoding="utf-8")
+        assert own in text
+        indexes = {one["name"]: one["url"] for one in tomllib.loads(text)["tool"]["uv"]["index"]}
+        assert indexes == {"acme": "https://acme.example/simple/", "chassis": index}
+    say(fork, "vendored")
+    update(service, fork)
+    project = tomllib.loads((service / "pyproject.toml").read_text(encoding="utf-8"))
+    assert [one["name"] for one in project["tool"]["uv"]["index"]] == ["acme"]
+
+
+def test_from_an_index_nothing_the_template_owns_speaks_of_vendor(fork: Path, fresh: Render) -> None:
+    service = fresh()
+    say(fork, "twelvefold-chassis==0.3.0", "https://index.example/simple/")
+    update(service, fork)
+    assert not (service / "deploy/vendor_check.py").exists()
+    for path in ("Makefile", "Dockerfile", ".dockerignore", ".pre-commit-config.yaml", "pyproject.toml"):
+        assert not re.search(r"\bvendor(ed)?\b(?!\.)", (service / path).read_text(encoding="utf-8")), path

@@ -87,6 +87,16 @@ def test_a_key_that_the_template_dropped_goes_unless_the_team_changed_it() -> No
     )
 
 
+@pytest.mark.parametrize(("ours", "left"), [(["a"], {}), (["a", "mine"], {"k": ["mine"]}), (["mine"], {"k": ["mine"]})])
+def test_of_a_list_that_the_template_dropped_the_team_s_members_stay(ours: list[str], left: dict[str, Any]) -> None:
+    assert merged({"k": ["a", "b"]}, {}, {"k": ours}, k={"members": "value"}) == (left, [])
+
+
+def test_a_list_that_the_team_emptied_stays_when_the_template_drops_it_and_is_said() -> None:
+    result, said = merged({"k": ["a"]}, {}, {"k": []}, k={"members": "value"})
+    assert (result, len(said)) == ({"k": []}, 1)
+
+
 def test_a_deleted_member_comes_back_and_a_deleted_default_does_not() -> None:
     both = {"kept": {"x": 1}, "jobs": {"lint": {"run": "ruff"}}}
     assert merged(both, both, {}, jobs="members") == (

@@ -104,6 +104,11 @@ def _shown(value: Data) -> str | None:
     return None if value is ABSENT else _text(value)
 
 
+def is_filled(value: Data) -> bool:
+    """Whether a value is a list with members."""
+    return isinstance(value, list) and bool(value)
+
+
 class _Merge:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -122,6 +127,8 @@ class _Merge:
             return template if base is ABSENT else self.returned(path, template)
         if rule.kind is Kind.MEMBERS and isinstance(template, list) and isinstance(service, list):
             return self.members(path, base if isinstance(base, list) else [], template, service)
+        if rule.kind is Kind.MEMBERS and template is ABSENT and isinstance(base, list) and is_filled(service):
+            return self.members(path, base, [], service) or ABSENT
         if self.is_mapping(path, base, template, service):
             return self.mapping(path, base if isinstance(base, dict) else {}, template, service)
         if rule.kind is Kind.TEAM:
