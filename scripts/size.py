@@ -16,7 +16,7 @@ from pathlib import Path
 from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-LINES_IN_VENDOR = 6160
+LINES_IN_VENDOR = 6230
 FILES_BESIDE_VENDOR = 60
 
 

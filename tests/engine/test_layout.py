@@ -7,7 +7,7 @@ import pytest
 from commands import run
 from environments import without_project
 from histories import write
-from twelvefold.engine.layout import refuse_flat_layout
+from twelvefold.engine.layout import note_flat_layout, refuse_flat_layout
 from twelvefold.errors import RefusedError
 
 FLAT = """
@@ -52,17 +52,20 @@ def test_what_finds_its_packages_all_the_same_is_not(path: str, text: str, root:
     refuse_flat_layout(root, RENDERED)
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("pyproject.toml", "[project]\nname = 'billing'\nversion = '1'\n"),
-        ("setup.cfg", "# packages = find:\n"),
-    ],
-)
-def test_setuptools_is_what_builds_where_nothing_is_said(path: str, text: str, root: Path) -> None:
-    write(root, path, text)
+def test_a_comment_names_no_packages(root: Path) -> None:
+    write(root, "setup.cfg", "# packages = find:\n")
     with pytest.raises(RefusedError, match="vendor/"):
         refuse_flat_layout(root, RENDERED)
+
+
+def test_where_nothing_says_what_builds_it_is_a_note(root: Path) -> None:
+    """Most of these are never built; then setuptools is what builds them."""
+    assert note_flat_layout(root, RENDERED) == []
+    write(root, "pyproject.toml", "[project]\nname = 'billing'\nversion = '1'\n")
+    refuse_flat_layout(root, RENDERED)
+    (note,) = note_flat_layout(root, RENDERED)
+    assert 'include = ["billing*"]' in note
+    assert note_flat_layout(root, ["Makefile"]) == []
 
 
 def test_without_vendor_there_is_nothing_to_mistake(root: Path) -> None:

@@ -85,7 +85,7 @@ def test_vendor_holds_what_is_on_with_the_same_bytes_as_in_the_template(
 ) -> None:
     on = [f"chassis-{question}" for question, answer in answers.items() if answer is True]
     vendor = rendered(**answers) / "vendor"
-    assert sorted(path.name for path in vendor.iterdir()) == sorted(["README.md", "chassis", *on])
+    assert sorted(path.name for path in vendor.iterdir()) == sorted(["README.md", "check.py", "chassis", *on])
     for folder in ("chassis", *on):
         assert tree(vendor, folder) == tree(TEMPLATE / "<<cookiecutter.project_slug>>/vendor", folder)
 

@@ -112,6 +112,6 @@ def test_from_an_index_nothing_the_template_owns_speaks_of_vendor(fork: Path, fr
     service = fresh()
     say(fork, "twelvefold-chassis==0.3.0", "https://index.example/simple/")
     update(service, fork)
-    assert not (service / "deploy/vendor_check.py").exists()
+    assert not (service / "vendor/check.py").exists()
     for path in ("Makefile", "Dockerfile", ".dockerignore", ".pre-commit-config.yaml", "pyproject.toml"):
         assert not re.search(r"\bvendor(ed)?\b(?!\.)", (service / path).read_text(encoding="utf-8")), path

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from answers import capability_sets, label
+from commands import succeed
 from conftest import commit, git
 from environments import SERVICE
 from histories import edit, twelvefold, write
@@ -73,6 +75,7 @@ def test_no_demo_no_image_no_chart(adopted: Path) -> None:
         path: text for path, text in FILES.items() if path not in merged
     }
     assert "build-system" not in (adopted / "pyproject.toml").read_text()
+    succeed(sys.executable, "-I", "vendor/check.py", cwd=adopted)  # `make lint` begins with it
 
 
 def jobs(service: Path, answers: dict[str, str | bool]) -> tuple[dict[str, Any], str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from twelvefold.engine import template as templates
 from twelvefold.engine.answers import parsed
 from twelvefold.engine.application import Application, found_in, refuse_undeclared
-from twelvefold.engine.layout import refuse_flat_layout
+from twelvefold.engine.layout import note_flat_layout, refuse_flat_layout
 from twelvefold.engine.ownership import Migrations, merged_files
 from twelvefold.engine.plan import plan, refuse_broken, refuse_what_git_lacks
 from twelvefold.engine.requirements import refuse_elsewhere
@@ -67,6 +67,7 @@ def prepare(wanted: Wanted, template: Template, answers: Answers) -> Rollup:
         planned.notes.append(
             f"The answers are those of {SCARAPLATE}, which nothing reads any more: git rm {SCARAPLATE}"
         )
+    planned.notes += note_flat_layout(service.root, rendered.service.manifest)
     planned.notes += misplaced(service.root, rendered.service.answers)
     planned.notes += uncommitted(template)
     refuse_broken(planned.changes)

@@ -19,24 +19,39 @@ def refuse_flat_layout(root: Path, rendered: Iterable[str]) -> None:
     It looks for packages itself where nothing names them, and refuses to build two in a flat layout:
     https://setuptools.pypa.io/en/latest/userguide/package_discovery.html#flat-layout
     """
-    if not any(path.startswith("vendor/") for path in rendered) or not _is_flat(root):
-        return
+    if _brings_vendor(rendered) and _backend(root).startswith("setuptools") and _looks_itself(root):
+        advice = f"Say in pyproject.toml which are yours, commit, and adopt again:{_table(root)}"
+        raise RefusedError(f"{_problem(root)} {advice}")
+
+
+def note_flat_layout(root: Path, rendered: Iterable[str]) -> list[str]:
+    """The same as a note, where no backend is named: setuptools is asked if somebody builds the repository at all."""
+    if _brings_vendor(rendered) and (root / "pyproject.toml").is_file() and not _backend(root) and _looks_itself(root):
+        return [f"{_problem(root)} If you build it, say in pyproject.toml which are yours:{_table(root)}"]
+    return []
+
+
+def _brings_vendor(rendered: Iterable[str]) -> bool:
+    return any(path.startswith("vendor/") for path in rendered)
+
+
+def _problem(root: Path) -> str:
+    return f"setuptools looks for the packages of {root.name} by itself, and would take vendor/ for one."
+
+
+def _table(root: Path) -> str:
     own = sorted(path.parent.name for path in root.glob("*/__init__.py") if path.parent.name != "tests")
     include = ", ".join(f'"{name}*"' for name in own) or '"your_package*"'
-    table = f"[tool.setuptools.packages.find]\ninclude = [{include}]"
-    raise RefusedError(
-        "setuptools looks for this repository's packages by itself, and would take vendor/ for one. Say in "
-        f"pyproject.toml which are yours, commit, and adopt again:\n\n{table}"
-    )
+    return f"\n\n[tool.setuptools.packages.find]\ninclude = [{include}]"
 
 
-def _is_flat(root: Path) -> bool:
-    pyproject = _read(root / "pyproject.toml")
-    if "project" not in pyproject:
-        return False
-    backend = str(pyproject.get("build-system", {}).get("build-backend", "setuptools"))  # what PEP 517 makes of none
-    named = pyproject.get("tool", {}).get("setuptools", {}).keys() & set(SAID)
-    return backend.startswith("setuptools") and not named and not (root / "src").is_dir() and not _is_said(root)
+def _backend(root: Path) -> str:
+    return str(_read(root / "pyproject.toml").get("build-system", {}).get("build-backend", ""))
+
+
+def _looks_itself(root: Path) -> bool:
+    named = _read(root / "pyproject.toml").get("tool", {}).get("setuptools", {}).keys() & set(SAID)
+    return not named and not (root / "src").is_dir() and not _is_said(root)
 
 
 def _is_said(root: Path) -> bool:

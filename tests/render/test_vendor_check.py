@@ -18,7 +18,7 @@ SOURCE = "vendor/chassis/src/chassis"
 
 
 def check(service: Path) -> Done:
-    return run(sys.executable, "-I", "deploy/vendor_check.py", cwd=service)
+    return run(sys.executable, "-I", "vendor/check.py", cwd=service)
 
 
 @pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["nothing", "everything"])

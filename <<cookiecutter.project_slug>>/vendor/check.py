@@ -65,7 +65,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"{MANIFEST} cannot be read: {error}. `make update` writes it anew.")
     if found := sorted(differences(manifest)):
-        advice = "`make update` puts back what the template rendered; what your service does goes into src/."
+        advice = "`make update` puts back what was changed. What is not the template's is yours to move, into src/."
         sys.exit("\n".join([*found, advice]))
 
 
