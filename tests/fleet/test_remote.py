@@ -393,9 +393,9 @@ def test_no_variable_with_the_token_is_seen_by_what_is_started(monkeypatch: pyte
 def memory_files() -> list[str]:
     """The files in memory that this process has open. Others may come and go: this process runs other tests, too."""
     found = []
-    for number in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the one that was opened to list them
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
+            found.append(str(path.readlink()))
     return [target for target in found if "memfd:" in target]
 
 
