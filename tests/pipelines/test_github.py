@@ -37,6 +37,7 @@ from desk import (
     surroundings,
     tool,
 )
+from environments import CHASSIS_VERSION
 
 pytestmark = pytest.mark.slow
 
@@ -154,9 +155,13 @@ def test_a_tag_is_released_and_deployed(copy: Path) -> None:
     called = (copy.parent / "bin/called").read_text(encoding="utf-8")
     assert "docker push ghcr.io/my-team/my-service:1.2.3\n" in called
     assert "deploy/values.production.yaml --set-string image.tag=1.2.3 " in called
-    shipped = ("my_service-1.2.3-py3-none-any.whl", "notes.md", "sbom.cdx.json")
-    released = " ".join(f"dist/{name}" for name in shipped)
-    assert f"gh release create 1.2.3 --verify-tag --notes-file dist/notes.md {released}\n" in called
+    vendored = sorted(f"{path.name.replace('-', '_')}-{CHASSIS_VERSION}+vendored" for path in copy.glob("vendor/*/"))
+    wheels = [f"twelvefold_{name}-py3-none-any.whl" for name in vendored]
+    shipped = ("my_service-1.2.3-py3-none-any.whl", "notes.md", "sbom.cdx.json", *wheels)
+    (called_with,) = [line for line in called.splitlines() if line.startswith("gh release create")]
+    command, *attached = called_with.split(" dist/notes.md ")[0], *called_with.split(" dist/notes.md ", 1)[1].split()
+    assert command == "gh release create 1.2.3 --verify-tag --notes-file"
+    assert sorted(attached) == sorted(f"dist/{name}" for name in shipped)
 
 
 def test_no_job_is_without_a_break(service: Path) -> None:
