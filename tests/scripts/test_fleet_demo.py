@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from commands import run, succeed
 from conftest import git
@@ -19,6 +21,13 @@ from terminal import exit_code, make, read_until
 # How a machine reaches PyPI, which is its own affair.
 WAY_TO_PYPI = re.compile(r"(pip|ssl|uv_(?!python|project))|.*_(proxy|ca_bundle)$", re.IGNORECASE)
 SERVICES = tomllib.loads((TEMPLATE / "examples/fleet/services.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """The demo has one folder in a checkout: one test at a time makes it."""
+    with FileLock(TEMPLATE / ".cache/fleet-demo.lock"):
+        yield
 
 
 @pytest.mark.slow

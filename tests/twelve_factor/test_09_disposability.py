@@ -152,7 +152,9 @@ def is_zombie(pid: int) -> bool:
 @pytest.mark.slow
 def test_a_rolling_restart_behind_a_balancer_loses_nothing(python: Path) -> None:
     environment = {**without_project(), "PYTHONPATH": chassis_path()}
-    tests: list[str | Path] = [CHASSIS_TESTS / "process" / f"test_{name}.py" for name in ("rolling_restart", "server", "workers")]
+    tests: list[str | Path] = [
+        CHASSIS_TESTS / "process" / f"test_{name}.py" for name in ("rolling_restart", "server", "workers")
+    ]
     done = run(
         *(python, "-m", "pytest", "-c", CHASSIS_TESTS / "pyproject.toml", "--rootdir", CHASSIS_TESTS, "-q"),
         *("-p", "no:cacheprovider", "-m", "slow", *tests),
