@@ -23,6 +23,7 @@ async def insisting(
         try:
             return await work()
         except (ConnectionError, TimeoutError):
-            if is_vain() or time.monotonic() + PAUSE_SECONDS >= until:
+            # Not in the last moment, in which whoever limits it would only see that the time is over, and not why.
+            if is_vain() or time.monotonic() + 2 * PAUSE_SECONDS >= until:
                 raise
         await asyncio.sleep(PAUSE_SECONDS)
