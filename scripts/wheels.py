@@ -18,14 +18,15 @@ LOCAL = "+vendored"
 
 def build(folder: Path) -> list[Path]:
     """Build the wheels into `folder`, and return them. Raises CalledProcessError with uv's complaint on stderr."""
-    before = {*folder.glob("*.whl")}
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
+        built = Path(scratch) / "wheels"
         for home in sorted(path.parent for path in ROOT.glob("<<*>>/vendor/*/pyproject.toml")):
             copy = Path(shutil.copytree(home, Path(scratch) / home.name))
             project = copy / "pyproject.toml"
             project.write_text(project.read_text(encoding="utf-8").replace(LOCAL, ""), encoding="utf-8")
-            subprocess.run(["uv", "build", "--wheel", "--quiet", "--out-dir", folder.resolve(), copy], check=True)
-    return sorted({*folder.glob("*.whl")} - before)
+            subprocess.run(["uv", "build", "--wheel", "--quiet", "--out-dir", built, copy], check=True)
+        return sorted(Path(shutil.copy(wheel, folder)) for wheel in built.glob("*.whl"))
 
 
 def main() -> None:
