@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from twelvefold.engine.imports_gone import broken_imports
+from twelvefold.engine.imports_gone import broken_imports, dropped, unrequired_imports
 from twelvefold.service import File
 
 GONE = [
@@ -42,3 +42,53 @@ def test_what_is_there_no_more_is_named_with_its_line(text: str, found: str) -> 
 def test_where_the_chassis_is_not_rendered_nobody_knows_what_it_has() -> None:
     files = {"src/a.py": File(b"from chassis.logs import x\n"), "tests/test_a.py": File(b"import wire\n")}
     assert [one.path for one in broken_imports(files, GONE, ["Makefile"])] == ["tests/test_a.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lost", "found"),
+    [
+        ("import aiohttp\n", ["aiohttp"], "aiohttp (line 1)"),
+        ("x = 1\nfrom prometheus_client import Counter\n", ["prometheus-client"], "prometheus-client (line 2)"),
+        ("from aiohttp.web import Request\nimport aiohttp\n", ["aiohttp"], "aiohttp (line 1)"),
+        ("import dotenv, jwt\n", ["pyjwt", "python-dotenv"], "pyjwt (line 1), python-dotenv (line 1)"),
+        ("from opentelemetry import trace\n", ["opentelemetry-api", "opentelemetry-sdk"], "opentelemetry-api (line 1)"),
+        ("import opentelemetry.sdk.trace\n", ["opentelemetry-sdk"], "opentelemetry-sdk (line 1)"),
+        ("from chassis_tasks import Tasks\n", ["twelvefold-chassis-tasks"], "twelvefold-chassis-tasks (line 1)"),
+        ("import aiohttp_cors\n", ["aiohttp"], ""),
+        ("from .aiohttp import x\n", ["aiohttp"], ""),
+        ("import aiohttp\n", [], ""),
+        ("import aiohttp (\n", ["aiohttp"], ""),
+    ],
+)
+def test_what_is_required_no_more_is_named_with_its_line(text: str, lost: list[str], found: str) -> None:
+    notes = [one.note for one in unrequired_imports({"src/a.py": File(text.encode())}, lost, {})]
+    assert [note.partition(". ")[0] for note in notes] == (
+        [f"imports what the template requires no more: {found}"] if found else []
+    )
+
+
+def test_what_the_template_s_own_files_beside_it_import_is_there_for_them() -> None:
+    file = File(b"import starlette\n")
+    files, seeds = {"tests/test_a.py": file, "src/a.py": file}, {"tests/test_greeting.py": file}
+    assert [one.path for one in unrequired_imports(files, ["starlette"], seeds)] == ["src/a.py"]
+
+
+def test_the_command_to_go_on_with_it_is_there() -> None:
+    (decision,) = unrequired_imports({"src/a.py": File(b"import b, a\n")}, ["b", "a"], {})
+    assert decision.note.endswith("To go on with it: uv add a b")
+    assert decision.needs_person
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ('[project]\ndependencies = ["a", "B_c>=1"]\n', '[project]\ndependencies = ["a"]\n', {"b-c"}),
+        ('[project]\ndependencies = ["a"]\n', '[project]\n[dependency-groups]\ndev = ["a"]\n', set()),
+        ('[dependency-groups]\ndev = ["httpx"]\n', '[dependency-groups]\ndev = ["httpx2"]\n', {"httpx"}),
+        ('[project]\ndependencies = ["a"]\n', None, set()),
+        (None, '[project]\ndependencies = ["a"]\n', set()),
+        ("[project\n", '[project]\ndependencies = ["a"]\n', set()),
+    ],
+)
+def test_what_is_dropped(before: str | None, after: str | None, found: set[str]) -> None:
+    assert dropped(*(None if text is None else File(text.encode()) for text in (before, after))) == found

@@ -131,6 +131,31 @@ def test_what_the_team_s_code_imports_of_it_is_named(service: Path, template: Pa
     assert update(service, template)[0] == 0
 
 
+def test_what_it_imports_and_the_template_required_for_the_chassis_is_named(service: Path, template: Path) -> None:
+    write(service, "src/my_service/counted.py", "from prometheus_client import Counter\n")
+    write(service, "src/my_service/calls.py", "import aiohttp\nimport click\n")
+    write(service, "src/my_service/more.py", "import fastapi, pydantic\n")
+    (service / "src/my_service/link.py").symlink_to("calls.py")
+    code, said = update(service, template)
+    assert code == 2
+    lost = "imports what the template requires no more"
+    assert f"src/my_service/counted.py: {lost}: prometheus-client (line 1)" in said
+    assert (
+        f"src/my_service/calls.py: {lost}: aiohttp (line 1), click (line 2). To go on with it: uv add aiohttp click"
+        in said
+    )
+    assert "more.py" not in said
+    assert update(service, template)[0] == 0
+
+
+def test_a_requirement_of_the_team_s_own_beside_them_stays_and_is_not_named(service: Path, template: Path) -> None:
+    edit(service, "pyproject.toml", '  "aiohttp",\n', '  "aiohttp>=3",\n')
+    write(service, "src/my_service/calls.py", "import aiohttp\n")
+    _, said = update(service, template)
+    assert "calls.py" not in said
+    assert "aiohttp>=3" in (service / "pyproject.toml").read_text(encoding="utf-8")
+
+
 def test_what_a_team_excluded_stays_beside_what_the_template_does(service: Path, template: Path) -> None:
     edit(service, "pyproject.toml", 'src = ["src"]\n', 'src = ["src"]\nextend-exclude = ["legacy"]  # ours\n')
     edit(service, ".pre-commit-config.yaml", "repos:\n", "exclude: ^legacy/\nrepos:\n")
@@ -235,6 +260,23 @@ def test_what_scaraplate_left_of_a_part_goes(template: Path, fresh: Render, rend
     assert code == 0, said
     assert tree(service, "vendor") == tree(rendered(), "vendor")
     assert "Nothing to do" in update(service, template)[1]
+
+
+def test_where_git_lacks_the_history_to_know_that_a_person_is_told(template: Path, fresh: Render) -> None:
+    made = fresh(tasks=True)
+    switched_off_by_scaraplate(made, template)
+    write(made, "vendor/acme/pyproject.toml", '[project]\nname = "acme"\n')
+    commit(made, "Ours")
+    service = made.with_name("shallow")
+    git(made.parent, "clone", "--quiet", "--depth=1", made.as_uri(), str(service))
+    code, said = update(service, template)
+    assert code == 2
+    assert "vendor/chassis-tasks: left as it is: it is named as the template's is" in said
+    assert "git fetch --unshallow" in said
+    assert "vendor/acme" not in said
+    git(service, "fetch", "--quiet", "--unshallow")
+    assert update(service, template)[0] == 0
+    assert not (service / "vendor/chassis-tasks").exists()
 
 
 def test_and_an_edit_in_that_is_in_the_report(template: Path, fresh: Render) -> None:

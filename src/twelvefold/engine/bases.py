@@ -29,14 +29,15 @@ def _way_back(root: Path, copy: str, sha256: str) -> str:
     if commit:
         return f"In the service's folder, restore it and commit: git checkout {commit[:12]} -- {copy}"
     path = copy.removeprefix(f"{APPLIED}/")
-    fetch = ": fetch the rest of the history (git fetch --unshallow)" if _is_shallow(root) else ""
+    fetch = ": fetch the rest of the history (git fetch --unshallow)" if is_shallow(root) else ""
     return (
         f"No commit here has the right one{fetch}. If nobody has it, take the entry of {path} out of {MANIFEST} and "
         "commit: the file is merged as at an adoption then"
     )
 
 
-def _is_shallow(root: Path) -> bool:
+def is_shallow(root: Path) -> bool:
+    """Whether git has a part of the history only."""
     try:
         return git(root, "rev-parse", "--is-shallow-repository") == "true"
     except GitError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.engine.bases import commit_with
+from twelvefold.engine.bases import commit_with, is_shallow
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob, git
 from twelvefold.service import MANIFEST, File, ManifestEntry, Repository, Service, manifest_of
@@ -16,6 +16,7 @@ from twelvefold.service import MANIFEST, File, ManifestEntry, Repository, Servic
 # Where the chassis lay before it lay in vendor/. Beside one in vendor/, which is imported depends on names.
 FORMER_CHASSIS = "src/chassis"
 VENDOR = "vendor"
+OURS = "twelvefold-"  # what a distribution in vendor/ is called, before the name of its folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,30 @@ def leftovers(service: Service, rendered: Iterable[str]) -> dict[str, ManifestEn
 
     Each with its entry in the manifest that named it last. A folder that no manifest ever named is the team's.
     """
-    named = {_home(path) for path in (*rendered, *service.manifest)}
-    there = (f"{VENDOR}/{path.name}" for path in (service.root / VENDOR).glob("*/"))
     then: dict[str, ManifestEntry] = {}
-    for home in sorted({*there} - named):
+    for home in _unnamed(service, rendered):
         then |= _named_last(service.root, home)
     return {path: entry for path, entry in then.items() if service.file(path) is not None}
+
+
+def unknown_leftovers(service: Service, rendered: Iterable[str]) -> Iterator[Decision]:
+    """A decision for each folder of vendor/ of which git has too little history to say whether it is the template's."""
+    for home in _unnamed(service, rendered):
+        project = service.file(f"{home}/pyproject.toml")
+        is_named_so = project and f'"{OURS}{Path(home).name}"'.encode() in project.content
+        if is_named_so and is_shallow(service.root) and not _named_last(service.root, home):
+            note = (
+                "it is named as the template's is, no manifest names it, and git has too little history here "
+                "to say whose it is. Fetch the rest, and update again: git fetch --unshallow"
+            )
+            yield Decision(Outcome.UNREADABLE, home, note=note)
+
+
+def _unnamed(service: Service, rendered: Iterable[str]) -> list[str]:
+    # The folders of vendor/ that no manifest names.
+    named = {_home(path) for path in (*rendered, *service.manifest)}
+    there = (f"{VENDOR}/{path.name}" for path in (service.root / VENDOR).glob("*/"))
+    return sorted({*there} - named)
 
 
 def _named_last(root: Path, home: str) -> dict[str, ManifestEntry]:

@@ -1,14 +1,19 @@
-"""Imports in the team's code of modules that an update takes away: it reports each, and rewrites none."""
+"""Imports in the team's code of what an update takes away: it reports each, and rewrites none."""
 
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine.requirements import declared_in
 from twelvefold.service import File
 
 CHASSIS, TESTS, NOW = "src/", "tests/chassis/", "vendor/chassis/src/"
+PROJECT = "pyproject.toml"
+# What stands around the name of a module in that of its distribution: PyJWT has `jwt`, argon2-cffi `argon2`.
+BEFORE, AFTER = ("twelvefold-", "python-", "py"), ("-python", "-py", "-cffi", "-api")
 
 
 def broken_imports(files: Mapping[str, File], gone: Iterable[str], rendered: Iterable[str]) -> Iterator[Decision]:
@@ -25,6 +30,58 @@ def broken_imports(files: Mapping[str, File], gone: Iterable[str], rendered: Ite
         if found:
             what = ", ".join(f"{name} (line {line})" for line, name in sorted(found.items()))
             yield Decision(Outcome.BROKEN, path, note=f"imports what is there no more: {what}")
+
+
+def dropped(before: File | None, after: File | None) -> set[str]:
+    """The requirements, by their normalized names, that pyproject.toml has before an update and not after it."""
+    return _requirements(before) - _requirements(after) if after else set()
+
+
+def unrequired_imports(files: Mapping[str, File], lost: Iterable[str], seeds: Mapping[str, File]) -> Iterator[Decision]:
+    """A decision for each file of the team's that imports what the service does not require any more.
+
+    Something else may require it as well: then the file works on, until that does no longer.
+
+    :param files: the team's Python files, by path.
+    :param lost: the normalized names of the distributions. What they are imported as is told by their names.
+    :param seeds: the template's own files of that kind. What they import is there without being required: a team's
+        files in the same top folder may do the same.
+    """
+    modules = {module: name for name in sorted(lost) for module in _modules_of(name)}
+    usual = {(_top(path), name) for path, seed in seeds.items() for name in _distributions(seed, modules)}
+    for path, file in files.items():
+        found = {name: line for name, line in _distributions(file, modules).items() if (_top(path), name) not in usual}
+        if found:
+            what = ", ".join(f"{name} (line {line})" for name, line in sorted(found.items()))
+            command = f"uv add {' '.join(sorted(found))}"
+            note = f"imports what the template requires no more: {what}. To go on with it: {command}"
+            yield Decision(Outcome.BROKEN, path, note=note)
+
+
+def _distributions(file: File, modules: Mapping[str, str]) -> dict[str, int]:
+    # Those of `modules`, module → distribution, that a file imports, each with the first line.
+    found: dict[str, int] = {}
+    for line, imported in _imported(file):
+        for module, name in modules.items():
+            if f"{imported}.".startswith(f"{module}."):
+                found[name] = min(line, found.get(name, line))
+    return found
+
+
+def _top(path: str) -> str:
+    return path.partition("/")[0]
+
+
+def _requirements(file: File | None) -> set[str]:
+    try:
+        return declared_in(tomllib.loads(file.content.decode("utf-8-sig"))) if file else set()
+    except ValueError:  # it was left as it is, and that was reported
+        return set()
+
+
+def _modules_of(name: str) -> set[str]:
+    names = {name, *map(name.removeprefix, BEFORE), *map(name.removesuffix, AFTER)}
+    return {each.replace("-", "_") for each in names} | {name.replace("-", ".")}
 
 
 def _modules(paths: Iterable[str], root: str) -> set[str]:

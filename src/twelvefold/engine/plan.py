@@ -13,9 +13,17 @@ from functools import cache, lru_cache
 from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.engine.emptied import VENDOR, Emptied, as_rendered, leftovers, refuse_second_chassis, rehoming
+from twelvefold.engine.emptied import (
+    VENDOR,
+    Emptied,
+    as_rendered,
+    leftovers,
+    refuse_second_chassis,
+    rehoming,
+    unknown_leftovers,
+)
 from twelvefold.engine.hidden import refuse_hidden
-from twelvefold.engine.imports_gone import broken_imports
+from twelvefold.engine.imports_gone import PROJECT, broken_imports, dropped, unrequired_imports
 from twelvefold.engine.transaction import Change
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import (
@@ -160,12 +168,21 @@ class _Planning:
 
     def broken(self) -> None:
         gone = [path for path in self.service.manifest if self.emptied.has(path) and path in self.after]
-        names = Repository.files(self.service.root) if self.emptied.folders else []
-        owned = {path for path, entry in self.service.manifest.items() if entry.owner != "seeded"}
-        mine = {
-            path: file for path in names if path.endswith(".py") and path not in owned and (file := self.file(path))
-        }
+        lost = dropped(self.file(PROJECT), self.after.get(PROJECT))
+        mine = self.python_of_the_team() if self.emptied.folders or lost else {}
         self.decisions += broken_imports(mine, gone, self.render.service.manifest)
+        self.decisions += unrequired_imports(mine, lost, self.python_seeded() if lost else {})
+
+    def python_of_the_team(self) -> dict[str, File]:
+        owned = {path for path, entry in self.service.manifest.items() if entry.owner != "seeded"}
+        names = [path for path in Repository.files(self.service.root) if path.endswith(".py") and path not in owned]
+        files = [path for path in names if not (self.service.root / path).is_symlink()]
+        return {path: file for path in files if (file := self.file(path)) and self.after.get(path, file)}
+
+    def python_seeded(self) -> dict[str, File]:
+        entries = self.render.service.manifest.items()
+        seeded = [path for path, entry in entries if entry.owner == "seeded" and path.endswith(".py")]
+        return {path: self.render.files[path] for path in seeded if path in self.render.files}
 
     def left_over(self) -> None:
         for path, entry in leftovers(self.service, self.render.service.manifest).items():
@@ -174,6 +191,7 @@ class _Planning:
                 self.after[path] = None
             elif here:
                 self.remove(path, entry, here)
+        self.decisions += unknown_leftovers(self.service, self.render.service.manifest)
 
     def remove(self, path: str, entry: ManifestEntry, here: File) -> None:
         self.after[path] = None

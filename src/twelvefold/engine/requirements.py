@@ -88,8 +88,8 @@ def elsewhere(root: Path) -> list[str]:
         lambda: _of_workspace(content),
         lambda: _of_setup_py(files.text("setup.py"), has_project=bool(project)),
         lambda: _of_setup_cfg(files.text("setup.cfg") or "", has_project=bool(project)),
-        lambda: _of_requirements(files, _declared(content)),
-        lambda: _of_other_files(files, _declared(content)),
+        lambda: _of_requirements(files, declared_in(content)),
+        lambda: _of_other_files(files, declared_in(content)),
     ]
     return [place for reader in readers for place in reader()]
 
@@ -244,7 +244,7 @@ def _shown(path: str, wanted: list[str]) -> str:
     return f"{path}: {', '.join(wanted[:3])}{f' and {len(wanted) - 3} more' if len(wanted) > 3 else ''}"
 
 
-def _declared(content: Table) -> set[str]:
+def declared_in(content: Table) -> set[str]:
     """The names that `[project]` and the dependency groups ask for, and the project's own."""
     project = _table(content, "project")
     groups = [*_table(project, "optional-dependencies").values(), *_table(content, "dependency-groups").values()]
