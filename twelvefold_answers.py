@@ -97,6 +97,7 @@ class Answers(Extension):
         super().__init__(environment)
         environment.filters["refuse_bad_answers"] = refuse_bad_answers
         environment.filters["distributions"] = distributions
+        environment.filters["left_out"] = left_out
         environment.filters["requirements"] = requirements
         environment.filters["quoted"] = quoted
         environment.filters["markdown"] = markdown
@@ -116,6 +117,13 @@ def distributions(answers: Mapping[str, object]) -> list[str]:
     """The folders of vendor/ that a service with these answers has: the chassis, and each part that is on."""
     parts = [f"chassis-{name}" for name, answer in answers.items() if answer is True]
     return ["chassis", *sorted(part for part in parts if (SERVICE / "vendor" / part).is_dir())]
+
+
+def left_out(answers: Mapping[str, object]) -> list[str]:
+    """The folders of the template that a service with these answers has not: parts that are off, or all of vendor/."""
+    if answers["_chassis"] != VENDORED:
+        return ["vendor"]
+    return [f"vendor/chassis-{name}" for name, answer in answers.items() if answer is False]
 
 
 def requirements(answers: Mapping[str, object]) -> list[str]:

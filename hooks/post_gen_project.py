@@ -22,11 +22,11 @@ from jinja2 import Environment
 # In single quotes, because tojson escapes these and no others.
 TEMPLATE = Path(json.loads(r'<< template_dir | tojson >>'))  # fmt: skip
 CONTEXT = json.loads(r'<< cookiecutter | tojson >>')  # fmt: skip
+LEFT_OUT = json.loads(r'<< cookiecutter | left_out | tojson >>')  # fmt: skip
 # `twelvefold rollup` has asked git for it: reading the whole template is most of what this hook does.
 CONTENT = r'<< template_content | default("") >>'  # fmt: skip
 MEMORY = Path(".twelvefold")
 STYLE = Path(".nitpick-style.toml")
-VENDORED = "vendored"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C takes a tenth of the time
 PLACEHOLDER = re.compile(r"\bservice_package\b")
 CLOSING_MESSAGE = """
@@ -86,11 +86,8 @@ def is_linked(path: Path) -> bool:
 
 
 def is_off(path: Path) -> bool:
-    """Whether a path belongs to a distribution in vendor/ that the answers have no use for."""
-    if path.parts[0] != "vendor":
-        return False
-    off = {f"chassis-{question}" for question, answer in CONTEXT.items() if answer is False}
-    return CONTEXT["_chassis"] != VENDORED or not off.isdisjoint(path.parts)
+    """Whether a path lies in a folder that the answers have no use for."""
+    return any(path.is_relative_to(folder) for folder in LEFT_OUT)
 
 
 def remove_what_is_not_rendered(files: list[Path], folders: list[Path]) -> None:

@@ -13,15 +13,6 @@ from twelvefold.engine.rendering import checkouts
 from twelvefold.engine.rendering.checkouts import keeping_checkouts, scratch
 
 
-@pytest.fixture
-def history(tmp_path: Path) -> History:
-    repository = tmp_path / "template"
-    repository.mkdir()
-    history = History(repository)
-    history.release("0.1.0")
-    return history
-
-
 def test_a_kept_checkout_serves_each_version_its_own(history: History, tmp_path: Path) -> None:
     history.release("0.2.0", {"owned/core.py": "TWO = 2\n"})
     (tmp_path / "second").mkdir()

@@ -189,15 +189,6 @@ def test_both_commands_refuse_what_a_hook_in_sh_refuses(fork: Fork, tmp_path: Pa
     assert tree(service) == before
 
 
-@pytest.fixture
-def history(tmp_path: Path) -> History:
-    repository = tmp_path / "template"
-    repository.mkdir()
-    history = History(repository)
-    history.release("0.1.0")
-    return history
-
-
 def imported(*arguments: str | Path, without: tuple[str, ...] = ()) -> set[str]:
     """The modules that the command has imported at its end, in a Python of its own that has not those `without`."""
     code = (

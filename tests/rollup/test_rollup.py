@@ -14,6 +14,7 @@ from trees import tree
 
 @pytest.fixture
 def history(tmp_path: Path) -> History:
+    """Made here and not copied: what its services remember as their template is this one."""
     repository = tmp_path / "template"
     repository.mkdir()
     history = History(repository)

@@ -34,7 +34,9 @@ def broken_imports(files: Mapping[str, File], gone: Iterable[str], rendered: Ite
 
 def dropped(before: File | None, after: File | None) -> set[str]:
     """The requirements, by their normalized names, that pyproject.toml has before an update and not after it."""
-    return _requirements(before) - _requirements(after) if after else set()
+    if before is None or after is None or before == after:
+        return set()
+    return _requirements(before) - _requirements(after)
 
 
 def unrequired_imports(files: Mapping[str, File], lost: Iterable[str], seeds: Mapping[str, File]) -> Iterator[Decision]:
@@ -72,9 +74,9 @@ def _top(path: str) -> str:
     return path.partition("/")[0]
 
 
-def _requirements(file: File | None) -> set[str]:
+def _requirements(file: File) -> set[str]:
     try:
-        return declared_in(tomllib.loads(file.content.decode("utf-8-sig"))) if file else set()
+        return declared_in(tomllib.loads(file.content.decode("utf-8-sig")))
     except ValueError:  # it was left as it is, and that was reported
         return set()
 

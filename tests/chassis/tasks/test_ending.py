@@ -80,6 +80,18 @@ def raises(error: BaseException) -> Callable[[], Any]:
     return end
 
 
+def failing(part: Tasks) -> tuple[Any, list[int]]:
+    """A task that fails and is tried once more, and the numbers of its attempts."""
+    attempts: list[int] = []
+
+    @part.task(retries=1)
+    async def work() -> None:
+        attempts.append(part.running.attempt)
+        raise ValueError("no")
+
+    return work, attempts
+
+
 async def is_gone(opened: Opened) -> bool:
     """Whether nothing waits, is held or is delayed."""
     if isinstance(opened.queue, MemoryQueue):
@@ -329,7 +341,7 @@ async def test_a_retry_that_can_never_be_sent_lies_with_the_dead_letters(
 async def test_a_retry_that_cannot_be_sent_now_is_given_back(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its work is not done: the same attempt comes again."""
     monkeypatch.setattr("chassis_tasks.runner.TROUBLE_SECONDS", 0.01)
-    attempts: list[int] = []
+    work, attempts = failing(part)
     put, troubles = MemoryQueue.put, [ConnectionError("away")]
 
     async def troubled(*args: Any, **options: Any) -> None:
@@ -339,11 +351,6 @@ async def test_a_retry_that_cannot_be_sent_now_is_given_back(part: Tasks, monkey
 
     monkeypatch.setattr(MemoryQueue, "put", troubled)
 
-    @part.task(retries=1)
-    async def work() -> None:
-        attempts.append(part.running.attempt)
-        raise ValueError("no")
-
     async with at_work(part) as opened:
         await work.enqueue()
         await until(opened.queue.buried)
@@ -351,7 +358,7 @@ async def test_a_retry_that_cannot_be_sent_now_is_given_back(part: Tasks, monkey
 
 
 async def test_a_retry_is_sent_once_though_the_store_is_away(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts = []
+    work, attempts = failing(part)
     waits = Records.waits
 
     async def troubled(*_: Any) -> None:
@@ -359,11 +366,6 @@ async def test_a_retry_is_sent_once_though_the_store_is_away(part: Tasks, monkey
         raise RuntimeError("odd")
 
     monkeypatch.setattr(Records, "waits", troubled)
-
-    @part.task(retries=1)
-    async def work() -> None:
-        attempts.append(part.running.attempt)
-        raise ValueError("no")
 
     async with at_work(part) as opened:
         await work.enqueue()
