@@ -20,7 +20,7 @@ import render as main_job
 
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
-from environments import render, service_python
+from environments import render
 
 SCRATCH = main_job.SCRATCH / "memory"
 STEP = 20_000
@@ -58,7 +58,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200_000)
     wanted = parser.parse_args().requests
     folder = main_job.empty(SCRATCH)
-    python, service = service_python(), render(folder)
+    service = render(folder)
+    python = bench.installed(service)
     port = bench.free_port()
     (contender,) = (one for one in bench.contenders(python, service, "") if "everything on" in one.name)
     with bench.serving(contender, port) as process:

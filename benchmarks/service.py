@@ -1,8 +1,8 @@
 """Measure what a rendered service costs on top of bare FastAPI: requests per CPU second, start, memory.
 
-Run by `make bench-service`; needs wrk (Debian: apt-get install wrk). All servers run on one environment and one
-interpreter, one worker each, in turns, with their output to /dev/null; the peer has its own environment. The CPU is
-that of the server's process tree, so a loaded machine makes the figures noisy and hardly biased. `--in-process`
+Run by `make bench-service`; needs wrk (Debian: apt-get install wrk). All servers run on one environment, that of the
+service's image, and one interpreter, one worker each, in turns, with their output to a file; the peer has its own. The
+CPU is that of the server's process tree, so a loaded machine makes the figures noisy and hardly biased. `--in-process`
 measures without a server and without wrk, in seconds.
 """
 
@@ -29,7 +29,7 @@ import render as main_job
 
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
-from environments import EVERYTHING, render, service_path, service_python, without_project
+from environments import EVERYTHING, interpreter, render, without_project
 
 SCRATCH = main_job.SCRATCH / "service"
 BENCHMARKS = Path(__file__).parent
@@ -73,7 +73,7 @@ def contenders(python: Path, service: Path, collector: str) -> list[Contender]:
     uvicorn: list[str | Path] = [python, "-m", "uvicorn", "bare:app", "--port", "{port}"]
     lean = ["--no-access-log", "--loop", "uvloop", "--http", "httptools"]
     serve: list[str | Path] = [python, "-m", "my_service", "serve"]
-    ours = {"PYTHONPATH": service_path(service), "PORT": "{port}", "APP_ENVIRONMENT": "production"}
+    ours = {"PORT": "{port}", "APP_ENVIRONMENT": "production"}
     return [
         Contender("bare FastAPI, its own command line", uvicorn, BENCHMARKS),
         Contender("bare FastAPI, lean", [*uvicorn, *lean], BENCHMARKS),
@@ -115,18 +115,19 @@ def serving(contender: Contender, port: int) -> Iterator[subprocess.Popen[bytes]
     environment = {name: value.format(**fill) for name, value in contender.environment.items()}
     hidden = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
     kept = {name: value for name, value in without_project().items() if name not in hidden}
-    process = subprocess.Popen(
-        [str(part).format(**fill) for part in contender.command],
-        cwd=contender.folder,
-        env={**kept, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with (SCRATCH / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [str(part).format(**fill) for part in contender.command],
+            cwd=contender.folder,
+            env={**kept, **environment},
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
 
 
 def first_answer(process: subprocess.Popen[bytes], url: str) -> float:
@@ -191,9 +192,17 @@ def collecting() -> Iterator[str]:
         server.shutdown()
 
 
+def installed(service: Path) -> Path:
+    """The Python of an environment for a service as its image has it: without what serves development alone."""
+    environment = {**without_project(), "UV_PYTHON": str(interpreter("3.13"))}
+    for command in (["lock"], ["sync", "--frozen", "--no-dev", "--no-editable", "--compile-bytecode"]):
+        subprocess.run(["uv", "--quiet", *command], cwd=service, env=environment, check=True)
+    return service / ".venv/bin/python"
+
+
 def in_process(python: Path, service: Path, **variables: str) -> dict[str, float]:
     """Microseconds a request without a server, with more environment variables; see in_process.py."""
-    own = {"PYTHONPATH": f"{service_path(service)}:{BENCHMARKS}", "APP_LOG_FORMAT": "json"}
+    own = {"PYTHONPATH": str(BENCHMARKS), "APP_LOG_FORMAT": "json"}
     environment = {**without_project(), **own, **variables}
     command: list[str | Path] = [python, BENCHMARKS / "in_process.py", "my_service"]
     done = subprocess.run(command, cwd=service, env=environment, check=True, capture_output=True, text=True)
@@ -202,17 +211,28 @@ def in_process(python: Path, service: Path, **variables: str) -> dict[str, float
 
 
 def table(measured: dict[Contender, list[Figures]]) -> str:
-    """Medians, and ratios of medians to the first two contenders, as a Markdown table."""
-    medians = {each: statistics.median(f.per_cpu_second for f in figures) for each, figures in measured.items()}
-    own, lean, *_ = medians.values()
-    rows = ["| | requests per CPU s | ÷ own | ÷ lean | start, CPU s | MiB | target |", "| --- " * 7 + "|"]
+    """Medians with the least and the most, as a Markdown table; ratios to the first two contenders, round by round."""
+    own, lean, *_ = measured.values()
+    heads = ("", "requests per CPU s", "÷ own", "÷ lean", "start, CPU s", "÷ lean", "MiB", "target")
+    rows = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for each, figures in measured.items():
-        rate = medians[each]
-        start = statistics.median(f.start for f in figures)
-        memory = statistics.median(f.memory for f in figures)
-        cells = [each.name, f"{rate:,.0f}", f"{rate / own:.2f}", f"{rate / lean:.2f}", f"{start:.2f}", f"{memory:.0f}"]
-        rows.append(f"| {' | '.join([*cells, each.target])} |")
+        cells = [
+            each.name,
+            spread([one.per_cpu_second for one in figures], ",.0f"),
+            spread([one.per_cpu_second / beside.per_cpu_second for one, beside in zip(figures, own, strict=True)]),
+            spread([one.per_cpu_second / beside.per_cpu_second for one, beside in zip(figures, lean, strict=True)]),
+            spread([one.start for one in figures]),
+            spread([one.start / beside.start for one, beside in zip(figures, lean, strict=True)]),
+            f"{statistics.median(one.memory for one in figures):.0f}",
+            each.target,
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def spread(values: list[float], form: str = ".2f") -> str:
+    """The median, the least and the most."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def rounds(number: int, seconds: int, python: Path, service: Path) -> dict[Contender, list[Figures]]:
@@ -231,13 +251,13 @@ def rounds(number: int, seconds: int, python: Path, service: Path) -> dict[Conte
     return measured
 
 
-def with_everything(python: Path) -> Path:
-    """A service with every capability, on a SQLite of its own that is up to date."""
+def with_everything() -> tuple[Path, Path]:
+    """A service with every capability, on a SQLite of its own that is up to date, and its Python."""
     service = render(SCRATCH / "everything", **EVERYTHING)
-    environment = {**without_project(), "PYTHONPATH": service_path(service)}
+    python = installed(service)
     upgrade: list[str | Path] = [python, "-m", "my_service", "db", "upgrade"]
-    subprocess.run(upgrade, cwd=service, env=environment, check=True, capture_output=True)
-    return service
+    subprocess.run(upgrade, cwd=service, env=without_project(), check=True, capture_output=True)
+    return python, service
 
 
 def tell_in_process(what: str, python: Path, service: Path) -> None:
@@ -259,9 +279,10 @@ def main() -> int:
     parser.add_argument("--in-process", action="store_true", help="without servers: a figure that noise hardly moves")
     options = parser.parse_args()
     shutil.rmtree(SCRATCH, ignore_errors=True)
-    python, service = service_python("3.13"), render(SCRATCH / "ours")
+    service = render(SCRATCH / "ours")
+    python = installed(service)
     tell_in_process("no capability", python, service)
-    tell_in_process("all capabilities", python, with_everything(python))
+    tell_in_process("all capabilities", *with_everything())
     if not options.in_process:
         if not shutil.which("wrk"):
             main_job.say("wrk is missing; install it (Debian: apt-get install wrk), or ask for --in-process.")

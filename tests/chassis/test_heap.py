@@ -28,3 +28,17 @@ def test_what_is_frozen_is_left_alone() -> None:
     before = gc.get_freeze_count()
     heap.freeze()
     assert gc.get_freeze_count() > before + 1000
+
+
+@pytest.mark.usefixtures("thawed")
+def test_nothing_is_looked_for_before() -> None:
+    before = [each["collections"] for each in gc.get_stats()]
+    heap.freeze()
+    assert [each["collections"] for each in gc.get_stats()] == before
+
+
+def test_there_would_be_next_to_nothing_to_find() -> None:
+    script = "import gc, chassis.serving; print(gc.collect(), len(gc.get_objects()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    unreachable, objects = map(int, done.stdout.split())
+    assert unreachable < objects / 50

@@ -136,6 +136,53 @@ def test_each_hook_stops_what_it_is_for(hook: str, runner: str, repository: Call
     assert said in done.stdout, done.stdout
 
 
+# One of a team's that rewrites whatever it is given, as formatters do.
+REWRITING = """\
+      - id: rewrite
+        name: ours
+        entry: sh -c 'for file; do echo "# ours" >> "$file"; done' --
+        language: system
+        types: [text]
+"""
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_team_s_own_hook_sees_nothing_of_the_chassis_and_the_memory(
+    runner: str, repository: Callable[[str], Path]
+) -> None:
+    service = repository("gitlab")
+    with (service / ".pre-commit-config.yaml").open("a", encoding="utf-8") as config:
+        config.write(REWRITING)
+    git(service, "add", "--all")
+    hooks(service, runner, "rewrite", "--all-files")
+    changed = git(service, "diff", "--name-only").split("\n")
+    assert f"{PATH}/api.py" in changed
+    whole = whole_files(service)
+    assert whole
+    assert not [path for path in changed if path in whole or path.startswith(".twelvefold/")]
+
+
+def test_a_team_s_settings_of_ruff_judge_its_own_code(repository: Callable[[str], Path]) -> None:
+    service = repository("gitlab")
+    change("pyproject.toml", "line-length = 120", "line-length = 40")(service)
+    ruff = service / ".venv/bin/ruff"
+    check = (ruff, "format", "--check", "--output-format=concise", ".", *sorted(whole_files(service)))
+    done = run(*check, cwd=service, env=without_project())
+    judged = [line.split(":")[0] for line in done.stdout.splitlines() if "unformatted" in line]
+    assert f"{PATH}/api.py" in judged
+    assert not [path for path in judged if not path.startswith(("src/", "tests/"))]
+    listed = run(ruff, "check", "--show-files", cwd=service, env=without_project()).stdout
+    assert f"{service}/pyproject.toml" in listed
+    assert ".twelvefold" not in listed
+
+
+def whole_files(service: Path) -> set[str]:
+    """The Python that the template owns, and what else lies in vendor/."""
+    manifest = json.loads((service / ".twelvefold/manifest.json").read_text(encoding="utf-8"))
+    owned = {path for path, entry in manifest.items() if entry["owner"] == "owned"}
+    return {path for path in owned if path.endswith(".py") or path.startswith("vendor/")}
+
+
 def test_no_hook_is_without_a_control(rendered: Render) -> None:
     every = {one for ci in ("gitlab", "github", "jenkins") for one in ids(rendered(ci=ci))}
     assert every == {*STOPPED, "commit-message"}

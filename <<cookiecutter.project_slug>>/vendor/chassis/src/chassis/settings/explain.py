@@ -10,12 +10,8 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from .layers import Given, origin, variable
-from .types import SECRET_NAME, SettingPath, UnknownSettingError, alternatives, holds_secret, setting_type
+from .types import MASK, SECRET_NAME, SettingPath, UnknownSettingError, alternatives, holds_secret, masked, setting_type
 
-MASK = "***"
-# Rather too much than too little: a password may hold @ and / where people forget to quote them.
-PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@\s:]*):\S*(?=@)")
-SECRET_IN_QUERY = re.compile(r"(?<=[?&;\s])(\w*(?:password|passwd|secret|token|api_?key)\w*)=[^&\s]+", re.IGNORECASE)
 # What people put where a secret is to come, and forget; compared without spaces, hyphens, underscores and case.
 PLACEHOLDERS = re.compile(
     "|change(it|me|this)?|default|dummy|example|insecure|placeholder|password|replaceme|secret|todo|x+|\\*+|<.*>"
@@ -234,7 +230,7 @@ def _short(value: object) -> str:
 
 def _mask(value: Any) -> Any:
     if isinstance(value, str):
-        return SECRET_IN_QUERY.sub(rf"\1={MASK}", PASSWORD_IN_URL.sub(rf"\1:{MASK}", value))
+        return masked(value)
     if isinstance(value, dict):
         return {
             key: MASK if SECRET_NAME.search(key) and isinstance(inner, str) else _mask(inner)

@@ -13,9 +13,15 @@ SettingPath = tuple[str, ...]
 """Where a setting stands: ("port",), or ("cache", "url") for one of a nested model."""
 
 SECRET_TYPES = (Secret, SecretBytes, SecretStr)
+MASK = "***"
+# What a secret is called, and what only a whole word of these tells: there are compasses, and cookie_domain is none.
+TELLING = r"passw(?:or)?d|passphrase|secret|token|credential|(?:access|api|private|secret)[_-]?key"
+TELLING_WORD = rf"{TELLING}|pass|authorization|cookie"
 # A second net under SecretStr: what is called so is masked even where somebody typed it as str.
-PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s:]*:(\S+)@", re.IGNORECASE)
-SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
+SECRET_NAME = re.compile(rf"{TELLING}|(?:^|[_.-])(?:{TELLING_WORD})s?$", re.IGNORECASE)
+# Rather too much than too little: a password may hold @ and / where people forget to quote them.
+PASSWORD_IN_URL = re.compile(r"([a-z][a-z0-9+.-]*://[^/@\s:]*:)(\S+)@", re.IGNORECASE)
+SECRET_IN_QUERY = re.compile(rf"(?<=[?&;\s])([\w-]*(?:{TELLING})[\w-]*)=[^&\s]+", re.IGNORECASE)
 
 
 class UnknownSettingError(LookupError):
@@ -69,7 +75,7 @@ def secret_values(value: object) -> Iterator[str]:
     """The text of every secret in `value`, a model of settings or a part of one: passwords in URLs are some."""
     if isinstance(value, str):
         for found in PASSWORD_IN_URL.finditer(value):
-            yield from dict.fromkeys((found[1], unquote(found[1])))
+            yield from dict.fromkeys((found[2], unquote(found[2])))
     elif isinstance(value, SECRET_TYPES):
         revealed = value.get_secret_value()
         yield revealed.decode("utf-8", "replace") if isinstance(revealed, bytes) else str(revealed)
@@ -82,6 +88,11 @@ def secret_values(value: object) -> Iterator[str]:
     elif isinstance(value, Collection) and not isinstance(value, bytes):
         for part in value:
             yield from secret_values(part)
+
+
+def masked(text: str) -> str:
+    """`text` without the secrets that its form tells of: passwords in URLs, what is called a secret in a query."""
+    return SECRET_IN_QUERY.sub(rf"\1={MASK}", PASSWORD_IN_URL.sub(rf"\1{MASK}@", text))
 
 
 def alternatives(annotation: Any) -> Iterator[Any]:

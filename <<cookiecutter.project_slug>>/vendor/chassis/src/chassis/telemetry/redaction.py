@@ -4,17 +4,16 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-MASK = "***"
-TELLING = (
-    r"pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|authorization|cookie"
-)
-NAMED_SECRET = re.compile(rf"(?:^|[_.-])(?:{TELLING})s?$", re.IGNORECASE)
+from ..settings.types import MASK, TELLING_WORD
+
+# At the end of a name only, unlike a setting's: token_type and secret_name are logged.
+NAMED_SECRET = re.compile(rf"(?:^|[_.-])(?:{TELLING_WORD})s?$", re.IGNORECASE)
 # Each leaves one group in place, which says what it was: a scheme, a user, a name.
 PATTERNS = (
     re.compile(r"\b(Bearer |Basic )[\w.~+/=-]{6,}", re.IGNORECASE),
     re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,100}:)[^\s/@]+(?=@)", re.IGNORECASE),
     re.compile(
-        rf"(\b[\w-]{{0,40}}(?:{TELLING})s?[\"']?\s?[=:]\s?[\"']?)(?!Bearer |Basic )[^\s\"',;&}}]+", re.IGNORECASE
+        rf"(\b[\w-]{{0,40}}(?:{TELLING_WORD})s?[\"']?\s?[=:]\s?[\"']?)(?!Bearer |Basic )[^\s\"',;&}}]+", re.IGNORECASE
     ),
     re.compile(r"\b(eyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
 )
