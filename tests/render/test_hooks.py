@@ -166,7 +166,7 @@ def test_a_team_s_settings_of_ruff_judge_its_own_code(repository: Callable[[str]
     service = repository("gitlab")
     change("pyproject.toml", "line-length = 120", "line-length = 40")(service)
     ruff = service / ".venv/bin/ruff"
-    check = (ruff, "format", "--check", "--output-format=concise", ".", *sorted(whole_files(service)))
+    check: list[str | Path] = [ruff, "format", "--check", "--output-format=concise", ".", *sorted(whole_files(service))]
     done = run(*check, cwd=service, env=without_project())
     judged = [line.split(":")[0] for line in done.stdout.splitlines() if "unformatted" in line]
     assert f"{PATH}/api.py" in judged

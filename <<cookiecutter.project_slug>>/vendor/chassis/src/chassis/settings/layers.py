@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,8 +190,6 @@ def _too_late(dotenv: Mapping[str, str], environ: Mapping[str, str]) -> Iterator
 
 
 def _instead(error: UnknownSettingError, layer: str) -> str:
-    from difflib import get_close_matches  # for those who mistype
-
     *tables, name = error.path
     # What has no setting may be a signpost that is misspelt.
     signposts = [] if tables else [each.removeprefix(PREFIX).lower() for each in SIGNPOSTS]

@@ -1,6 +1,7 @@
 """Where a process reads its settings: which environment it is, which config/, which secrets."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,8 +72,6 @@ def _wrong_environment(environment: str, config: Path) -> Iterator[str]:
     files = {path.name.split(".")[1] for path in config.glob("settings.*.toml")}
     known = sorted({*ENVIRONMENTS, *files})
     if environment not in known:
-        from difflib import get_close_matches  # for those who mistype
-
         near = get_close_matches(environment, known, n=1)
         yield (
             f"{ENVIRONMENT} in the environment: {environment!r} is none of {', '.join(known)}. "
