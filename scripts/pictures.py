@@ -1,7 +1,7 @@
 """Take the pictures of README.md and docs/: a service's API docs, a rollup on a terminal and as a
 merge request, and the fleet's page.
 
-Run by `make picture`. Needs chromium (`apt-get install chromium`) and the history of the releases.
+Run by `make picture`. Needs chromium (`apt-get install chromium`).
 """
 
 from __future__ import annotations
@@ -37,16 +37,22 @@ QUIET = [
     "--no-first-run",
     "--no-sandbox",  # it runs as root in a container, and opens pages of our own
 ]
+# What a team edited.
 EDITS = {
     "pyproject.toml": [
-        ('  "dynaconf",\n', '  "dynaconf",\n  "numpy>=2",  # for the forecast\n'),
+        ('  "fastapi",\n', '  "fastapi",\n  "numpy>=2",  # for the forecast\n'),
         ("line-length = 120", "line-length = 100"),
     ],
-    "src/chassis/health.py": [('"""', '"""Patched in a hurry. ')],
+    "vendor/chassis/src/chassis/process/health.py": [('"""', '"""Patched in a hurry. ')],
 }
-# What the template changed, for the picture, beside what it really changed since the first release.
+# What the next release of the template changes.
+RELEASED, NEXT = "0.2.0", "0.3.0"
 CHANGES = {
-    "pyproject.toml": [("line-length = 120", "line-length = 110"), ('  "fastapi",\n', '  "anyio",\n  "fastapi",\n')]
+    "<<cookiecutter.project_slug>>/pyproject.toml": [
+        ("line-length = 120", "line-length = 110"),
+        ('  "fastapi",\n', '  "anyio",\n  "fastapi",\n'),
+    ],
+    "<<cookiecutter.project_slug>>/Dockerfile": [("FROM", "# A comment of the next release.\nFROM")],
 }
 STYLE = "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto}code,pre{background:#f2f2f2;padding:.1em .3em}"
 
@@ -67,18 +73,17 @@ def main() -> int:
 
 
 def picture_rollup(chromium: str, folder: Path) -> None:
-    """Update an edited service from the first release, and write what is said of it as two pictures."""
-    first = next(iter(json.loads((TEMPLATE / "releases.json").read_text(encoding="utf-8")).values()))
+    """Update an edited service to a next release, and write what is said of it as two pictures."""
     template = folder / "twelvefold"
     run("git", "clone", "--quiet", TEMPLATE, template, folder=folder)
-    run("git", "-c", "advice.detachedHead=false", "checkout", "--quiet", first, folder=template)
+    release(template, RELEASED)
     service = rendered_from(template, folder)
     edit(service, EDITS)
     run("git", "init", "--quiet", folder=service)
     commit(service)
-    run("git", "switch", "--quiet", "--create", "newer", "main", folder=template)
-    edit(template / "<<cookiecutter.project_slug>>", CHANGES)
-    commit(template)
+    run("git", "switch", "--quiet", "--create", "newer", folder=template)
+    edit(template, CHANGES)
+    release(template, NEXT)
     report = folder / "report.md"
     arguments = ["rollup", service, "--template", template, "--ref", "newer", "--no-lock", "--report", report]
     done = CliRunner().invoke(twelvefold, [str(argument) for argument in arguments], color=True)
@@ -111,6 +116,13 @@ def edit(root: Path, edits: dict[str, list[tuple[str, str]]]) -> None:
         for old, new in replacements:
             text = text.replace(old, new, 1)
         (root / name).write_text(text, encoding="utf-8")
+
+
+def release(template: Path, version: str) -> None:
+    questions = template / "cookiecutter.json"
+    declared = json.loads(questions.read_text(encoding="utf-8"))
+    questions.write_text(json.dumps({**declared, "_template_version": version}, indent=2), encoding="utf-8")
+    commit(template)
 
 
 def commit(folder: Path) -> None:
