@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.engine.report import Report, as_markdown
+from twelvefold.engine.report import MOST_LINES, Report, as_markdown, grouped
 
 
 def report(*decisions: Decision) -> Report:
@@ -25,3 +25,30 @@ def test_what_a_sentence_cuts_short_is_told_in_full_below() -> None:
 def test_what_a_sentence_has_is_not_told_twice() -> None:
     kept = Decision(Outcome.KEPT, "pyproject.toml", "tool.ruff.line-length", yours="100", template="110")
     assert "<details>" not in as_markdown(report(kept))
+
+
+def test_a_few_files_are_told_one_by_one() -> None:
+    few = [("added", f"vendor/chassis/{number}.py") for number in range(MOST_LINES)]
+    assert grouped(few) == few
+
+
+def test_of_many_a_folder_whose_files_fared_alike_is_one_line() -> None:
+    many = [
+        ("changed", "Makefile"),
+        ("deleted", "src/chassis/a.py"),
+        ("deleted", "src/chassis/deep/b.py"),
+        ("changed", "src/pay_api/api.py"),
+        ("added", "src/pay_api/more.py"),
+        ("added", "src/twelve/alone.py"),
+        *(("added", f"vendor/chassis/src/{number}.py") for number in range(MOST_LINES)),
+        ("added", "vendor/check.py"),
+    ]
+    assert grouped(many) == [
+        ("changed", "Makefile"),
+        ("deleted", "src/chassis/ (2 files)"),
+        ("changed", "src/pay_api/api.py"),
+        ("added", "src/pay_api/more.py"),
+        ("added", "src/twelve/alone.py"),
+        ("added", f"vendor/chassis/ ({MOST_LINES} files)"),
+        ("added", "vendor/check.py"),
+    ]

@@ -17,6 +17,9 @@ from twelvefold.engine.transaction import Change
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import File, is_memory
 
+MOST_LINES = 40
+"""So many files are told one by one on a terminal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -239,10 +242,30 @@ def commit_message(report: Report) -> str:
     return f"{title}\n\n{report.summary()}\n\n{body}".rstrip() + "\n"
 
 
+def grouped(files: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The files for a terminal: of more than fit there, a folder whose files all fared alike is one line."""
+    if len(files) <= MOST_LINES:
+        return [*files]
+    fates: dict[str, list[str]] = {}
+    for word, path in files:
+        fates.setdefault(_folder(path), []).append(word)
+    alike = {folder: words for folder, words in fates.items() if folder and len(words) > 1 and len({*words}) == 1}
+    found = [
+        (word, f"{folder}/ ({_many(len(alike[folder]), 'file')})" if (folder := _folder(path)) in alike else path)
+        for word, path in files
+    ]
+    return [*dict.fromkeys(found)]
+
+
+def _folder(path: str) -> str:
+    """The folder that a path is told with, such as vendor/chassis; "" for one higher up."""
+    return "/".join(parts[:2]) if len(parts := path.split("/")) > 2 else ""
+
+
 def lines(report: Report) -> Iterable[tuple[str, str]]:
     """The report for a terminal: pairs of a kind (title, file, open, settled, note, summary) and a line."""
     yield "title", report.headline()
-    for word, path in report.files():
+    for word, path in grouped(report.files()):
         yield word, f"  {word:<8} {path}"
     for decision in report.settled:
         yield "settled", f"{decision.path}: {decision.sentence}"
