@@ -1,4 +1,7 @@
-"""The composition root: builds the parts of the service and hands them to the chassis."""
+"""The composition root: hands the chassis what this service is made of.
+
+Parts are not named here: the chassis finds each by the name of its file, such as `database` in database.py.
+"""
 
 from chassis import Service
 
