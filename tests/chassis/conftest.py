@@ -11,8 +11,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.testclient import TestClient
 
-from chassis import Resource, Service, Settings, parts
-from chassis.settings.layers import USUAL_NAMES
+from chassis import UNPREFIXED_VARIABLES, Resource, Service, Settings, parts
 from service_process import make_service
 
 
@@ -43,7 +42,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "config"
     directory.mkdir()
     (directory / "settings.toml").write_text('name = "under-test"\n', encoding="utf-8")
-    for name in [name for name in os.environ if name.startswith("APP_") or name in USUAL_NAMES]:
+    for name in [name for name in os.environ if name.startswith("APP_") or name in UNPREFIXED_VARIABLES]:
         monkeypatch.delenv(name)  # what the shell of whoever runs the tests exports
     monkeypatch.setenv("APP_CONFIG_DIR", str(directory))
     return directory

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from chassis import UNPREFIXED_VARIABLES
 from chassis.cli import main
 
 from identity.__main__ import service
@@ -22,7 +23,7 @@ def settings_of_a_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     TEST_DATABASE_URL names an empty database to use instead of SQLite; what is in it goes.
     """
     for name in [*os.environ]:
-        if name.startswith("APP_") or name in {"BROKER_URL", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY"}:
+        if name.startswith(("APP_", "OTEL_")) or name in UNPREFIXED_VARIABLES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("APP_ENVIRONMENT", "test")
     monkeypatch.setenv("DATABASE_URL", os.environ.get("TEST_DATABASE_URL", f"sqlite:///{tmp_path}/test.db"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from chassis import UNPREFIXED_VARIABLES
 from chassis.cli import main
 from chassis_auth import make_token
 
@@ -20,7 +21,7 @@ from .web import Web, serving
 def settings_of_a_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests see config/ and what they set themselves, not your .env and what your shell exports."""
     for name in [*os.environ]:
-        if name.startswith("APP_") or name in {"BROKER_URL", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY"}:
+        if name.startswith(("APP_", "OTEL_")) or name in UNPREFIXED_VARIABLES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("APP_ENVIRONMENT", "test")
     monkeypatch.setenv("APP_POLL_PRIVATE", "true")

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field, SecretStr, field_validator, model_validat
 import chassis
 from chassis.settings import SettingsError, load, read
 from chassis.settings.explain import example_lines, shown
-from chassis.settings.layers import USUAL_NAMES
 from service_process import TEMPLATE
 
 VALUE = "hunter2-is-no-secret"
@@ -316,10 +315,6 @@ def test_env_example_lists_every_chassis_setting() -> None:
     expected = example_lines(chassis.Settings)
     missing = [line for line in expected if line not in written]
     assert missing == [], "Put these lines into .env.example; python -m <package> config example prints them."
-
-
-def test_a_usual_name_is_no_name_with_the_prefix() -> None:
-    assert not [name for name in USUAL_NAMES if name.startswith("APP_")]
 
 
 def test_nothing_is_written(config: Path) -> None:

@@ -12,9 +12,10 @@ from .http.rate_limit import client_address
 from .part import Check, Resource
 from .process.lifecycle import Background
 from .service import Service
-from .settings import Settings
+from .settings import UNPREFIXED_VARIABLES, Settings
 
 __all__ = [
+    "UNPREFIXED_VARIABLES",
     "Background",
     "Check",
     "HttpClient",

@@ -13,9 +13,8 @@ from .files import dotenv_texts, read_text, secret_files, toml_tables
 from .places import ENVIRONMENT, ENVIRONMENTS, PREFIX, SIGNPOSTS, Places
 from .types import SettingPath, UnknownSettingError, setting_type, text_value
 
-# What platforms and tools set by these names. Each is the setting of the same name in lower case, where a service
-# has one, and gives way to the name with the prefix: APP_PORT beats PORT.
-USUAL_NAMES = ("ADMIN_PORT", "BROKER_URL", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY")
+# What platforms set by these names: the setting of that name, where a service has one. APP_PORT beats PORT.
+UNPREFIXED_VARIABLES = ("ADMIN_PORT", "BROKER_URL", "DATABASE_URL", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY")
 # Kubernetes describes every service of a namespace so; one called "app" or "app-db" bears our prefix.
 KUBERNETES = re.compile(
     r"APP(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)"
@@ -141,9 +140,9 @@ def _take_variables(readings: Readings, texts: Mapping[str, str], layer: str) ->
 
 def _ours(model: type[BaseModel], texts: Mapping[str, str]) -> Iterable[str]:
     for name, text in texts.items():
-        usual = name in USUAL_NAMES and name.lower() in model.model_fields
+        unprefixed = name in UNPREFIXED_VARIABLES and name.lower() in model.model_fields
         ours = name.startswith(PREFIX) and name not in SIGNPOSTS
-        if (usual or ours) and not (name.endswith("_PORT") and KUBERNETES_ADDRESS.match(text)):
+        if (unprefixed or ours) and not (name.endswith("_PORT") and KUBERNETES_ADDRESS.match(text)):
             yield name
 
 
