@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import shutil
 import tempfile
 import tomllib
@@ -43,6 +44,20 @@ def test_every_rule_has_a_path(rendered: Render) -> None:
     paths = {path for answers in combinations() for path in tree(rendered(**answers))}
     patterns = rules_of(rendered(**combinations()[0])).strategies_mapping
     assert [pattern for pattern in patterns if not fnmatch.filter(paths, pattern)] == []
+
+
+def test_the_page_on_ownership_lists_every_rule() -> None:
+    rules = yaml.safe_load((TEMPLATE / "scaraplate.yaml").read_text(encoding="utf-8"))
+    expected: dict[str, set[str]] = {word: set() for word in rules["ownership"].values()}
+    for pattern, rule in rules["strategies_mapping"].items():
+        if pattern.startswith(".twelvefold/"):  # one thing to those who read the page
+            expected["memory"].add(".twelvefold/*")
+        else:
+            word = rules["ownership"][rule if isinstance(rule, str) else rule["strategy"]]
+            expected[word].add(pattern.replace("{{ cookiecutter.package_name }}", "<package_name>"))
+    page = (TEMPLATE / "docs/ownership.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \*(owned|seeded|merged|memory)\*, [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
+    assert [(word, set(re.findall("`([^`]+)`", files))) for word, files in rows] == [*expected.items()]
 
 
 def test_the_application_is_all_there(rendered: Render) -> None:
