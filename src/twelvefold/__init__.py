@@ -1,1 +1,1 @@
-"""Twelvefold: what `scaraplate rollup` needs to keep a service in step with its template."""
+"""Twelvefold: keeps services in step with the template that they come from."""

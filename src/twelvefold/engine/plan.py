@@ -43,7 +43,7 @@ READERS: Mapping[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """What scaraplate made of a copy of the service: its files by path, its memory, the decisions of the merges."""
+    """What the template makes of the service: its files by path, its memory, the decisions of the merges."""
 
     files: Mapping[str, File]
     service: Service
