@@ -25,7 +25,11 @@ FAULTS = [
     "uv lock: no version of numpy is >=2 and <2, as pyproject.toml asks.",
 ]
 CHASSIS = "vendor/chassis/src/chassis"
-DRIFT = [f"{CHASSIS}/health.py", "Dockerfile", f"{CHASSIS}/logging.py", "Makefile", "deploy/chart/values.yaml"]
+HEALTH, LOGS = f"{CHASSIS}/process/health.py", f"{CHASSIS}/telemetry/logs.py"
+DRIFT = [HEALTH, "Dockerfile", LOGS, "Makefile", "deploy/chart/values.yaml"]
+MODULES = ["telemetry/access", "process/health", "telemetry/metrics", "settings/reading", "telemetry/tracing"]
+CHANGED = ["Dockerfile", "pyproject.toml", *(f"{CHASSIS}/{module}.py" for module in MODULES)]
+ADDED = f"{CHASSIS}/http/limits.py"
 
 
 def services(count: int) -> list[Result]:
@@ -70,15 +74,14 @@ def _versions(chance: random.Random) -> tuple[tuple[str, str], ...]:
 
 
 def _report(name: str, version: str, drift: Sequence[str]) -> Report:
-    files = [f"{CHASSIS}/{part}.py" for part in ("access", "health", "metrics", "settings", "tracing")]
-    changes = [Change(path, File(b"1"), File(b"2")) for path in ("Dockerfile", "pyproject.toml", *files)]
+    changes = [Change(path, File(b"1"), File(b"2")) for path in CHANGED]
     return Report(
         service=name,
         template=TEMPLATE,
         old=version,
         new=RELEASES[-1],
         commit="5f3c1de0a9b84c7712",
-        changes=[*changes, Change(f"{CHASSIS}/limits.py", None, File(b"1"))],
+        changes=[*changes, Change(ADDED, None, File(b"1"))],
         decisions=[
             *(Decision(Outcome.HEALED, path, patch="-    timeout = 30\n+    timeout = 10") for path in drift),
             Decision(Outcome.KEPT, "pyproject.toml", "tool.ruff.line-length", yours="100", template="120"),
