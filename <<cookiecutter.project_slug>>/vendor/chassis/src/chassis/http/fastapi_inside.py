@@ -1,7 +1,7 @@
 """What FastAPI has inside and promises to nobody: all of it that the chassis uses, and how it does without.
 
 Each use saves every request some time. Where a version has something no more, what is public does the same, slower.
-tests/chassis/http/test_fastapi_inside.py names the version that this was seen to hold for.
+The template's tests name the version that this was seen to hold for.
 """
 
 from copy import copy
