@@ -97,7 +97,7 @@ hooks: install ## Run the checks before every commit
 	pre-commit install
 
 .PHONY: format
-format: install ## Mend what can be mended of the style
+format: install ## Fix what can be fixed of the style
 	ruff check --fix --exit-zero --config pyproject.toml
 	ruff format --config pyproject.toml
 

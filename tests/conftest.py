@@ -47,7 +47,7 @@ MADE_ONCE = ("tests/deploy/test_image", "tests/fleet/test_hundred", "tests/pipel
 
 
 class MadeOnceByOneProcess(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Hands the tests of a file whose set-up is dear to one process, and all others out one by one.
+    """Hands the tests of a file with an expensive set-up to one process, and all others out one by one.
 
     The groups of pytest-xdist are for this; its marks have no effect with pytest 9.2.
     """

@@ -154,7 +154,7 @@ def end(repository: Repository, report: Report, last: LastSteps, options: Update
         tell(report, options)
         transaction.close(repository.state)
         raise FailedError(
-            f"The service is updated, but not committed: {error.message}. Mend that, then: git add -A && git commit"
+            f"The service is updated, but not committed: {error.message}. Fix that, then: git add -A && git commit"
         ) from error
     tell(report, options)
     transaction.close(repository.state)

@@ -62,7 +62,7 @@ def test_drift_is_said_as_it_is_now(history: History, service: Path) -> None:
             "ci.yml: test is missing",
             'pyproject.toml: tool.uv.constraint-dependencies = ["click==7", "fastapi==0.100"] is not as the template '
             'has it: ["click==8", "fastapi==0.100"]',
-            "Not in step. To mend it: twelvefold rollup",
+            "Not in step. To fix it: twelvefold rollup",
         ],
     )
     data = told(service, history)
@@ -82,7 +82,7 @@ def test_a_newer_release(history: History, service: Path) -> None:
         [
             "pay-api: 0.1.0",
             "An update to 0.2.0 is there. To see it: twelvefold rollup --diff",
-            "Not in step. To mend it: twelvefold rollup",
+            "Not in step. To fix it: twelvefold rollup",
         ],
     )
     rolled_up(history, service, "0.2.0")
@@ -134,7 +134,7 @@ def test_an_update_that_was_interrupted(history: History, service: Path) -> None
         [
             "pay-api: 0.1.0",
             "An update was interrupted. To finish it: twelvefold rollup",
-            "Not in step. To mend it: twelvefold rollup",
+            "Not in step. To fix it: twelvefold rollup",
         ],
     )
     assert told(service, history)["interrupted"] is True
@@ -151,7 +151,7 @@ def test_a_file_that_could_not_be_merged(history: History, service: Path) -> Non
     code, lines = said(service, history)
     assert code == 1
     assert lines[1].startswith("pyproject.toml ")
-    assert "Mend it and update again" in lines[1]
+    assert "Fix it and update again" in lines[1]
     pyproject = history.files["pyproject.toml"]
     history.release("0.2.0", {"pyproject.toml": pyproject.replace("= 100", "= 110")})
     rolled_up(history, service, "0.2.0", exit_code=2)

@@ -363,7 +363,7 @@ def test_the_token_goes_to_no_host_that_the_forge_sends_git_to(
     with serving(bare.parents[1]) as other:
         elsewhere = f"{other.url.replace('127.0.0.1', 'localhost')}/acme/pay.git/info/refs?service=git-upload-pack"
         forge.git_faults.append(Fault(301, {"Location": elsewhere}))
-        with pytest.raises(GitError, match="301: the repository has moved; mend its URL"):
+        with pytest.raises(GitError, match="301: the repository has moved; fix its URL"):
             heads(there, BRANCH)
         assert other.git_asked == []
 

@@ -463,8 +463,8 @@ def fake_uv(folder: Path, script: str) -> Path:
 @pytest.mark.parametrize(
     ("script", "code", "said"),
     [
-        ("echo 'error: no solution' >&2; exit 1", 2, "uv.lock: could not be made new: error: no solution. Mend it"),
-        ("echo 'error: https://me:t0k3n@host/simple' >&2; exit 1", 2, "made new: error: https://host/simple. Mend it"),
+        ("echo 'error: no solution' >&2; exit 1", 2, "uv.lock: could not be made new: error: no solution. Fix it"),
+        ("echo 'error: https://me:t0k3n@host/simple' >&2; exit 1", 2, "made new: error: https://host/simple. Fix it"),
         ("", 2, "uv.lock: was not made new, because uv is not here. Run: make uv.lock"),
         ('while [ $# -gt 1 ]; do shift; done; echo locked > "$1/uv.lock"', 0, ""),
     ],

@@ -120,7 +120,7 @@ def _of_scaraplate(root: Path, questions: Mapping[str, Any]) -> dict[str, str]:
         stored.read(root / SCARAPLATE, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
         raise RefusedError(
-            f"{SCARAPLATE} cannot be read: {' '.join(str(error).split())}. Mend it or move it away."
+            f"{SCARAPLATE} cannot be read: {' '.join(str(error).split())}. Fix it or move it away."
         ) from error
     section = dict(stored["cookiecutter_context"]) if "cookiecutter_context" in stored else {}
     asked = {question for question in questions if not question.startswith("_")}

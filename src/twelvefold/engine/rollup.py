@@ -51,7 +51,7 @@ class Rollup:
 def prepare(wanted: Wanted, repository: Repository | None = None) -> Rollup:
     """Find out what a rollup would do. Raises RefusedError or FailedError; writes nothing into the service.
 
-    `repository` is the one around the service, for who has it already.
+    `repository` is the one around the service, for callers that already have it.
     """
     service = Service.open(wanted.service)
     repository = repository or Repository.around(service.root)
@@ -74,7 +74,7 @@ def prepare(wanted: Wanted, repository: Repository | None = None) -> Rollup:
 
 
 def uncommitted(template: Template) -> list[str]:
-    """A note for who works on the template, and has not committed."""
+    """A note for somebody who works on the template and has not committed."""
     if not template.has_changes():
         return []
     return [f"{template.url} has changes that are not committed; the update goes without them."]
@@ -226,7 +226,7 @@ def lock_dependencies(service: Path, *options: str) -> Decision | None:
     if done.returncode:
         reason = without_credentials(" ".join(done.stderr.split()))
         return Decision(
-            Outcome.FAILED, "uv.lock", note=f"could not be made new: {reason}. Mend it and run: make uv.lock"
+            Outcome.FAILED, "uv.lock", note=f"could not be made new: {reason}. Fix it and run: make uv.lock"
         )
     return None
 

@@ -77,7 +77,7 @@ class Status:
     def summary(self) -> str:
         """The outcome in one sentence."""
         if not self.is_in_step:
-            return "Not in step. To mend it: twelvefold rollup"
+            return "Not in step. To fix it: twelvefold rollup"
         return "In step with the template, as far as can be told." if self.note else "In step with the template."
 
 

@@ -101,7 +101,7 @@ def resume(root: Path, state: Path) -> None:
             _sync(folder)
     except OSError as error:
         raise FailedError(
-            f"The update was interrupted: {error.filename}: {error.strerror}. Mend that, and run the same "
+            f"The update was interrupted: {error.filename}: {error.strerror}. Fix that, and run the same "
             "command again to finish it."
         ) from error
 

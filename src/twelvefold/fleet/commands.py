@@ -284,7 +284,7 @@ def _fails_too_often(results: Sequence[Result], most: float) -> bool:
 def _tell_stop(wave: Wave, results: Sequence[Result], left: int) -> None:
     failed = sum(result.outcome is TurnOutcome.FAILED for result in results)
     said = f"Stopped after the wave {wave.name}: {failed} of {len(results)} failed. Not begun: {left}."
-    show("open", f"{said} Mend that, then: twelvefold fleet rollup --only-failed")
+    show("open", f"{said} Fix that, then: twelvefold fleet rollup --only-failed")
 
 
 def _summarise(results: Sequence[Result]) -> None:

@@ -246,5 +246,5 @@ def _sentence(details: Mapping[str, Any]) -> str:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"]).lstrip(".")
     said = str(details["msg"]).removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
-        said = "is not known here; take it out, or mend its name"
+        said = "is not known here; take it out, or fix its name"
     return f"{place or 'It'}: {said[:1].lower()}{said[1:]}"

@@ -177,7 +177,7 @@ def _refuse_another_host(job: Job) -> None:
     if not is_safe or here.hostname != (forge.hostname or "").removeprefix("api."):
         where = f"{here.scheme}://{here.hostname}"
         raise RefusedError(
-            f"It lies on {where}, and the token is for {forge.scheme}://{forge.hostname}. Mend its URL, or the "
+            f"It lies on {where}, and the token is for {forge.scheme}://{forge.hostname}. Fix its URL, or the "
             "forge's; a service on another forge is for a fleet.toml of its own."
         )
 

@@ -109,7 +109,7 @@ def _urls(url: str, base: Path) -> list[str]:
         return [path]
     found = sorted(glob.glob(path))  # noqa: PTH207
     if not found:
-        raise RefusedError(f"The pattern {url} finds no repository. Mend it in fleet.toml; it is relative to {base}.")
+        raise RefusedError(f"The pattern {url} finds no repository. Fix it in fleet.toml; it is relative to {base}.")
     return found
 
 

@@ -125,7 +125,7 @@ class Remote:
                     return git(folder, *arguments, variables={**told, **self._tracing(trace.name)}, files=files)
                 except GitError as error:
                     if MOVED.search(error.message):
-                        raise GitError(f"{error.message}: the repository has moved; mend its URL") from error
+                        raise GitError(f"{error.message}: the repository has moved; fix its URL") from error
                     seconds = max(2.0**attempt, retry_after(Path(trace.name)))
                     left = time_left()
                     if not self._may_pass(error) or attempt == TRIES or (left is not None and seconds >= left):
@@ -252,7 +252,7 @@ class Clone:
         try:
             self._update(heads, branch)
         except GitError:
-            # What a killed run left, or somebody's hands: a clone is made again rather than mended.
+            # What a killed run left, or somebody's hands: a clone is made again rather than fixed.
             if not self.folder.exists():
                 raise
             shutil.rmtree(self.folder)

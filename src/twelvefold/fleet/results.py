@@ -62,7 +62,7 @@ class Result:
 
 
 def without_report(result: Result) -> Result:
-    """A result that is small, for who keeps those of thousands."""
+    """A small result, for callers that keep those of thousands."""
     return replace(result, report="", drift=())
 
 

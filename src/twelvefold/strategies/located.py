@@ -1,6 +1,6 @@
 """Splicing into a text whose parts are located: what YAML and JSON have in common.
 
-One difference is mended at a time and the text is read again, so that no position is ever out of date.
+One difference is spliced in at a time and the text is read again, so that no position is ever out of date.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class _Walk:
         self.syntax, self.rules, self.template = syntax, rules, template
 
     def value(self, path: Path, spot: Spot, wanted: Data, peers: list[Spot]) -> str | None:
-        """Mend the first difference; None if there is none."""
+        """The text with the first difference spliced in; None if there is none."""
         if same(spot.node.data, wanted):
             return None
         level = self.level(path, spot, wanted, peers)

@@ -79,7 +79,7 @@ def _not_put_in(template: str, service: str) -> MergedText:
 
 def _unreadable(service: str, error: UnreadableError) -> MergedText:
     """`service` as it is, because it cannot be read."""
-    return MergedText(service, [Decision(Outcome.UNREADABLE, note=f"{error} Mend it and update again")])
+    return MergedText(service, [Decision(Outcome.UNREADABLE, note=f"{error} Fix it and update again")])
 
 
 def _base(form: Format, base: str | None) -> Data:

@@ -1,4 +1,4 @@
-"""How the adoption of each release grew: a stacked chart as SVG, and the same as a table for who cannot see it."""
+"""How the adoption of each release grew: a stacked chart as SVG, and as a table for those who cannot see it."""
 
 from __future__ import annotations
 
