@@ -26,7 +26,7 @@ IN_PLACE := $(CURDIR)/tests/chassis
 
 .PHONY: help
 help: ## Show what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .tools/uv-$(UV_VERSION):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or say where: make PYTHON=/path/to/python3"; exit 2; }
@@ -92,7 +92,7 @@ lint: install ## Check style, types, declared dependencies, who imports whom, an
 	SKIP=mypy,nitpick,ruff-check,ruff-format prek run --config .pre-commit-config.yaml --all-files
 
 .PHONY: hooks
-hooks: install ## Run the checks before every commit
+hooks: install ## Install the hooks, which check the style before every commit
 	@python scripts/style.py
 	pre-commit install
 
@@ -111,9 +111,25 @@ chassis: install ## Type-check and test the chassis in place: make chassis ARGS=
 		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider -m '$(LANE)' \
 			'$(IN_PLACE)' $(ARGS)
 
+.PHONY: factors
+factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors
+	python scripts/factors.py
+
+.PHONY: map
+map: install ## Draw the pictures in docs/architecture.md from the imports
+	@python scripts/map.py
+
+.PHONY: picture
+picture: install ## Take the README's picture again (needs chromium)
+	python scripts/pictures.py
+
 .PHONY: constraints
 constraints: install ## Pin the newest versions of what services depend on
 	python scripts/constraints.py
+
+.PHONY: newest
+newest: install ## Try a service with the newest versions of its dependencies
+	python scripts/newest.py
 
 .PHONY: bench
 bench: install ## Measure, side by side with a peer (minutes)
@@ -122,6 +138,10 @@ bench: install ## Measure, side by side with a peer (minutes)
 .PHONY: bench-service
 bench-service: install ## Measure what the chassis costs on top of bare FastAPI (needs wrk)
 	python benchmarks/service.py $(ARGS)
+
+.PHONY: bench-memory
+bench-memory: install ## Measure whether a service grows over 200,000 requests
+	python benchmarks/memory.py $(ARGS)
 
 .PHONY: bench-tasks
 bench-tasks: install ## Measure how fast tasks are sent and done (needs a broker)
@@ -150,26 +170,6 @@ bench-pull: install ## Measure what it costs that a service updates itself
 .PHONY: bench-page
 bench-page: install ## Measure how long the fleet's page takes to open (needs chromium)
 	@python benchmarks/page.py $(ARGS)
-
-.PHONY: factors
-factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors
-	python scripts/factors.py
-
-.PHONY: map
-map: install ## Draw the pictures in docs/architecture.md from the imports
-	@python scripts/map.py
-
-.PHONY: bench-memory
-bench-memory: install ## Measure whether a service grows over 200,000 requests
-	python benchmarks/memory.py $(ARGS)
-
-.PHONY: picture
-picture: install ## Take the README's picture again (needs chromium)
-	python scripts/pictures.py
-
-.PHONY: newest
-newest: install ## Try a service with the newest versions of its dependencies
-	python scripts/newest.py
 
 .PHONY: wheels
 wheels: install ## Build the wheels of the chassis and its parts into dist/, for an index: without a local version

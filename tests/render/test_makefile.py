@@ -12,7 +12,7 @@ import pytest
 
 from commands import run, succeed
 from conftest import Render, commit, git
-from environments import ADDRESS, CHASSIS_VERSION, without_project
+from environments import ADDRESS, CHASSIS_VERSION, TEMPLATE, without_project
 
 CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "UV_INDEX_URL")
 
@@ -36,6 +36,14 @@ def test_a_second_chassis_is_refused_by_every_command(fresh: Render) -> None:
     assert done.returncode == 2
     assert "src/chassis is a second chassis" in done.stderr
     assert "git rm -r src/chassis" in done.stderr
+
+
+@pytest.mark.parametrize("of", ["service", "template"])
+def test_the_help_has_two_columns(of: str, rendered: Render) -> None:
+    folder = rendered() if of == "service" else TEMPLATE
+    targets = re.findall(r"^  make \S+ +", succeed("make", "help", cwd=folder, env=without_project()), re.MULTILINE)
+    assert len(targets) > 10
+    assert len({len(target) for target in targets}) == 1
 
 
 def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], fresh: Render) -> None:
