@@ -49,6 +49,7 @@ strategies_mapping:
   .twelvefold/template.json: scaraplate.strategies.Overwrite
   Makefile: scaraplate.strategies.Overwrite
   owned/*: scaraplate.strategies.Overwrite
+  vendor/*: scaraplate.strategies.Overwrite
   seeds/*: scaraplate.strategies.IfMissing
 """
 MERGED: dict[str, dict[str, Any]] = {
@@ -169,7 +170,9 @@ class History:
         real = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
         kept = {name: real[name] for name in ("_copy_without_render", "_jinja2_env_vars", "_extensions")}
         about = {"_template_url": str(self.repository), "_template_version": version}
-        (self.repository / "cookiecutter.json").write_text(json.dumps({**self.questions, **about, **kept}))
+        (self.repository / "cookiecutter.json").write_text(
+            json.dumps({"_chassis": "vendored", **self.questions, **about, **kept})
+        )
         (self.repository / "twelvefold_answers.py").write_text(EXTENSION)
         (self.repository / "hooks").mkdir(exist_ok=True)
         shutil.copy(TEMPLATE / "hooks/post_gen_project.py", self.repository / "hooks")

@@ -11,6 +11,7 @@ from conftest import commit, git
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import (
     File,
+    IgnoreRule,
     ManifestEntry,
     Repository,
     Service,
@@ -164,6 +165,30 @@ def test_changes_are_of_the_service_alone(repository: Path) -> None:
     (repository / "services/ours").unlink()
     with pytest.raises(RefusedError, match=r"not committed \(services/ours and 1 more\)"):
         here.refuse_changes()
+
+
+def test_what_is_shared_is_asked_for_at_the_workspace_s_root(tmp_path: Path) -> None:
+    """git refuses paths beyond a link."""
+    (tmp_path / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["services/*"]\n')
+    (tmp_path / "vendor/chassis").mkdir(parents=True)
+    (tmp_path / "vendor/chassis/core.py").write_text("")
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    for name in ("a", "b"):
+        (tmp_path / "services" / name).mkdir(parents=True)
+        (tmp_path / "services" / name / "vendor").symlink_to("../../vendor")
+    commit(tmp_path, "Begin")
+    here, other = (Repository.around(tmp_path / "services" / name) for name in ("a", "b"))
+    assert here.named("vendor/chassis/core.py") == "vendor/chassis/core.py"
+    assert here.named("Makefile") == "services/a/Makefile"
+    assert here.tags(["vendor/chassis/core.py", "vendor/none", "uv.lock"]) == {"vendor/chassis/core.py": "H"}
+    rule = here.ignored(["vendor/chassis/core.py", "vendor/chassis/a.log"])
+    assert rule == IgnoreRule("vendor/chassis/a.log", ".gitignore:1", "*.log")
+    (tmp_path / "vendor/new").write_text("")
+    (tmp_path / "uv.lock").write_text("")
+    (tmp_path / "services/b/new").write_text("")
+    assert here.changes() == ["uv.lock", "vendor/new"]
+    assert (here.turn, here.state.parent) == (other.turn, other.state.parent)
+    assert here.state != other.state
 
 
 def test_no_commit_yet_is_said(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from twelvefold.engine.rollup import LastSteps, Rollup, Wanted
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.options import AdoptOptions, RollupOptions, StatusOptions, UpdateOptions
 from twelvefold.service import Repository
+from twelvefold.workspace import LOCK
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
 
@@ -39,6 +40,7 @@ def run_rollup(options: RollupOptions) -> ExitCode:
     wanted = Wanted(options.service, options.template, options.ref, options.answers, options.allow_downgrade)
     if options.branch and repository and not options.is_dry:
         engine.continue_on(repository, options.branch)
+        repository = Repository.around(repository.service)  # on that branch, vendor/ may be a link
     rollup = engine.prepare(wanted, repository)
     refuse_hidden_lock(rollup, options)
     if finished and rollup.plan.is_empty:
@@ -109,7 +111,7 @@ def locks(rollup: Rollup, options: UpdateOptions) -> bool:
 def refuse_hidden_lock(rollup: Rollup, options: UpdateOptions) -> None:
     """Raise RefusedError if the lock would be made anew, and git does not look at it."""
     if locks(rollup, options):
-        refuse_hidden(rollup.repository, ["uv.lock"])
+        refuse_hidden(rollup.repository, [LOCK])
 
 
 def change(rollup: Rollup, options: UpdateOptions) -> None:
@@ -124,7 +126,7 @@ def change(rollup: Rollup, options: UpdateOptions) -> None:
     repository = rollup.repository
     report = report_of(rollup, was_applied=True)
     last = LastSteps(locks(rollup, options), bool(options.commit or options.branch), options.branch)
-    with engine.locked(repository.state):
+    with engine.locked(repository):
         if transaction.is_open(repository.state):
             raise RefusedError(INTERRUPTED)
         repository.refuse_changes()
@@ -145,8 +147,8 @@ def end(repository: Repository, report: Report, last: LastSteps, options: Update
     failed = engine.lock_dependencies(repository.service) if last.lock else None
     report = replace(report, decisions=[*report.decisions, *([failed] if failed else [])])
     paths = [change.path for change in report.changes]
-    if last.lock and (repository.service / "uv.lock").exists():
-        paths.append("uv.lock")
+    if last.lock and repository.places.at(LOCK).exists():
+        paths.append(LOCK)
     try:
         if last.commit:
             engine.commit(repository, paths, reports.commit_message(report))
@@ -167,7 +169,7 @@ def finish(repository: Repository, options: UpdateOptions) -> Report | None:
     It is committed if either that command or this one asks for it; else it stays in the working tree, as after a
     command that was not interrupted. Raises RefusedError if it belongs on another branch than this.
     """
-    with engine.locked(repository.state):
+    with engine.locked(repository):
         if not transaction.is_open(repository.state):
             return None
         last, report = memo_of(repository)

@@ -26,6 +26,8 @@ class Outcome(enum.StrEnum):
     RETIRED = "retired"  # the template has it no more; yours stays, because you edited it
     FAILED = "failed"  # a last step, such as uv lock, did not work
     LEFT = "left"  # a last step that the service's own pipeline has to take
+    OUT_OF_STEP = "out-of-step"  # another service of the workspace, whose vendor/ is of another version now
+    UNSHARED = "unshared"  # two services of a workspace have a vendor/ each, which uv does not take
 
 
 SHOWN = 80  # characters of a value, at most
@@ -152,6 +154,8 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.RETIRED: lambda decision: "kept yours: the template has this file no more, but you edited it",
     Outcome.FAILED: lambda decision: decision.note,
     Outcome.LEFT: lambda decision: decision.note,
+    Outcome.OUT_OF_STEP: lambda decision: decision.note,
+    Outcome.UNSHARED: lambda decision: decision.note,
 }
 
 _collected: list[Decision] | None = None

@@ -20,6 +20,7 @@ from twelvefold.engine.guards import refuse_own_application, refuse_what_would_b
 from twelvefold.engine.template import refuse_old_engine
 from twelvefold.errors import RefusedError
 from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
+from twelvefold.workspace import refuse_shared_vendor
 
 RESTORE = "Restore it from git: git checkout --"
 # What Jinja would not copy as it stands: the template's delimiters, and line ends, which Jinja normalises.
@@ -48,6 +49,7 @@ class Answers(CookieCutterContext):
         """
         refuse_new_rules()
         manifest = self._load(MANIFEST)
+        refuse_shared_vendor(self.target_path, manifest)
         refuse_other_places(self.target_path, manifest)
         if not latch.is_render(self.target_path):
             refuse_own_application(self._load(TEMPLATE))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.git import GitError, git
+from twelvefold.workspace import Places
 
 MEMORY = Path(".twelvefold")
 APPLIED = MEMORY / "applied"
@@ -92,8 +95,16 @@ class Service:
         return cls(root, _answers(load(root, ANSWERS)), manifest_of(load(root, MANIFEST)), stamp)
 
     def file(self, path: str) -> File | None:
-        """The file at `path`, None if there is none. Raises RefusedError if it is a link, or under one."""
-        return read_file(self.root, path)
+        """The file at `path`, None if there is none. Raises RefusedError if it is a link, or under one.
+
+        One link is followed: to the vendor/ that services of one workspace share.
+        """
+        return read_file(self.places.base(path), path)
+
+    @cached_property
+    def places(self) -> Places:
+        """Where its paths lie."""
+        return Places.of(self.root)
 
     def refuse_another_update(self) -> None:
         """Raise RefusedError if the memory is not what it was when it was read.
@@ -299,6 +310,7 @@ class Repository:
     service: Path
     prefix: str  # the service's folder below the top of its repository, with a slash at the end, or ""
     state: Path  # where the journal of a rollup lies: in the git directory, apart for each service and worktree
+    places: Places
 
     @classmethod
     def around(cls, service: Path) -> Repository:
@@ -313,8 +325,7 @@ class Repository:
                 "git init && git add -A && git commit -m Begin"
             ) from error
         prefix, _, state = answer.partition("\n")
-        name = hashlib.sha256(prefix.encode()).hexdigest()[:8] if prefix else "service"
-        return cls(service, prefix, Path(state) / name)
+        return cls(service, prefix, Path(state) / _named_after(prefix), Places.of(service))
 
     @classmethod
     def found(cls, service: Path) -> Repository | None:
@@ -326,6 +337,18 @@ class Repository:
         except NoRepositoryError:
             return None
 
+    @property
+    def turn(self) -> Path:
+        """The file whose lock keeps a second update out: one for all services that share a vendor/."""
+        if not self.places.is_shared:
+            return self.state.with_name(f"{self.state.name}.lock")
+        place = posixpath.normpath(f"{self.prefix}{self.places.up}")
+        return self.state.with_name(f"{_named_after('' if place == '.' else f'{place}/')}.lock")
+
+    def named(self, path: str) -> str:
+        """A path of the service from the top of the repository, as git calls it."""
+        return posixpath.normpath(f"{self.prefix}{self.places.spelled(path)}")
+
     @staticmethod
     def files(folder: Path) -> list[str]:
         """The files below a folder that git has or would take; all but hidden ones if it is in no repository."""
@@ -336,12 +359,13 @@ class Repository:
         return [path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)]
 
     def changes(self) -> list[str]:
-        """What git calls changed, or not known to it, below the service."""
+        """What git calls changed, or not known to it, below the service and in what it shares with its workspace."""
         return self._status()[1]
 
     def _status(self) -> tuple[str, list[str]]:
         options = ("--porcelain", "--branch", "--untracked-files=normal", "-z", "--no-renames")
-        branch, *listed = git(self.service, "status", *options, "--", ".").split("\0")
+        elsewhere = (f":(literal){path}" for path in self.places.elsewhere())
+        branch, *listed = git(self.service, "status", *options, "--", ".", *elsewhere).split("\0")
         return branch, [entry[3:] for entry in listed if entry]
 
     def refuse_changes(self) -> None:
@@ -359,16 +383,23 @@ class Repository:
 
     def ignored(self, paths: Iterable[str]) -> IgnoreRule | None:
         """The rule by which git ignores the first of those of `paths` that it does; None if it ignores none."""
-        names = "".join(f"{path}\0" for path in paths)
+        asked = {self.places.spelled(path): path for path in paths}
+        names = "".join(f"{path}\0" for path in asked)
         try:
             said = git(self.service, "check-ignore", "-z", "--verbose", "--stdin", stdin=names).split("\0")
         except GitError:  # exit code 1: none
             return None
         found = zip(said[0::4], said[1::4], said[2::4], said[3::4], strict=False)
-        rules = [IgnoreRule(path, f"{source}:{line}", pattern) for source, line, pattern, path in found]
+        rules = [IgnoreRule(asked[path], f"{source}:{line}", pattern) for source, line, pattern, path in found]
         return next((rule for rule in rules if not rule.pattern.startswith("!")), None)
 
     def tags(self, paths: Iterable[str]) -> dict[str, str]:
         """What `git ls-files -v` says of those of `paths` that git has, a letter each."""
-        listed = git(self.service, "ls-files", "-v", "-z", "--", *(f":(literal){path}" for path in paths)).split("\0")
-        return {entry[2:]: entry[0] for entry in listed if entry}
+        asked = {self.places.spelled(path): path for path in paths}
+        listed = git(self.service, "ls-files", "-v", "-z", "--", *(f":(literal){path}" for path in asked)).split("\0")
+        return {asked.get(entry[2:], entry[2:]): entry[0] for entry in listed if entry}
+
+
+def _named_after(prefix: str) -> str:
+    """What the journal of a service is called, which may lie below the top of its repository."""
+    return hashlib.sha256(prefix.encode()).hexdigest()[:8] if prefix else "service"

@@ -41,6 +41,7 @@ def test_in_step(history: History, service: Path) -> None:
         "outdated": False,
         "interrupted": False,
         "drift": [],
+        "workspace": [],
         "note": "",
     }
 

@@ -199,6 +199,31 @@ def test_a_lock_in_a_folder_of_a_monorepo(desk: Desk) -> None:
     assert not desk.lock.exists()
 
 
+def test_the_lock_of_a_workspace_whose_services_share_a_vendor(desk: Desk) -> None:
+    (desk.clone / ".git").mkdir()
+    desk.project(more='[tool.uv.workspace]\nmembers = ["services/*"]\n')
+    write_project(desk.clone / "vendor/c", "c", BACKEND)
+    (desk.clone / "vendor/c/backend.py").write_text(desk.backend("c", "1"), encoding="utf-8")
+    source = 'dependencies = ["c"]\n[tool.uv.sources]\nc = { path = "vendor/c", editable = true }\n'
+    for name in ("cart", "pay"):
+        write_project(desk.clone / "services" / name, name, source)
+        (desk.clone / "services" / name / "vendor").symlink_to("../../vendor")
+    desk.locked()
+    write_project(desk.clone / "services/cart", "cart", source.replace('["c"]', '["c", "leaf"]'))
+    assert lock_without_building(desk.clone, "services/cart") is None
+    assert desk.versions() == {"c": "1", "cart": "1", "leaf": "1.1", "pay": "1", "service": "1"}
+    assert not (desk.clone / "services/cart/uv.lock").exists()
+    desk.nothing_ran()
+    made = desk.lock.read_bytes()
+    assert desk.locked() == made
+
+
+def write_project(folder: Path, name: str, more: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f'[project]\nname = "{name}"\nversion = "1"\nrequires-python = ">=3.11"\n{more}'
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("requires", "said"), [("leaf==9", "there is no version of leaf==9"), ("nothere", "nothere was not found")]
 )

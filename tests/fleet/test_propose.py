@@ -11,6 +11,7 @@ from fleets import BRANCH, Fleet
 from histories import MERGED
 from locks import Desk
 from twelvefold.fleet.results import TurnOutcome
+from workspaces import NEWER, begun
 
 
 @pytest.fixture
@@ -151,6 +152,23 @@ def test_a_service_in_a_folder_of_a_monorepo(one: Fleet) -> None:
     one.configure(services=[{"url": "git/mono.git", "folder": "services"}])
     assert one.rollup()["mono/services"].outcome is TurnOutcome.PROPOSED
     assert "mended" in one.show("mono", "services/owned/core.py")
+
+
+def test_a_service_that_shares_the_vendor_of_its_workspace(tmp_path: Path) -> None:
+    both = begun(tmp_path)
+    both.history.release("0.2.0", NEWER)
+    (tmp_path / "fleet/git").mkdir(parents=True)
+    fleet = Fleet(tmp_path / "fleet", both.history, both.root)
+    fleet.add("mono")
+    for folder, other in (("services/a", "services/b"), ("services/b", "")):
+        fleet.configure(services=[{"url": "git/mono.git", "folder": folder}])
+        result = fleet.rollup(exit_code=2 if other else 0)[f"mono/{folder}"]
+        assert result.outcome is (TurnOutcome.PERSON if other else TurnOutcome.PROPOSED)
+        assert result.drift == ()
+        assert fleet.show("mono", "vendor/chassis/src/chassis/core.py") == "CORE = 2"
+        assert (f"At the workspace's root: twelvefold rollup {other}" in result.report) is bool(other)
+        fleet.merge("mono")
+    assert fleet.show("mono", "vendor/chassis-database/src/chassis_database/db.py", "main") == "DB = 2"
 
 
 def test_check_says_what_would_change_and_writes_nothing_there(one: Fleet) -> None:

@@ -13,6 +13,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -479,6 +480,51 @@ def test_contained(versions: tuple[Version, ...], attack: str, hostile: str, lin
         allowed += [Path(sys.pycache_prefix)] if sys.pycache_prefix else []
         assert [path for path in paths - scratches if not str(path).startswith(tuple(map(str, allowed)))] == []
         assert not any(path.name == "OWNED" for path in one.folder.rglob("*"))
+
+
+@examples(3)
+@given(versions(2), READABLE, st.sampled_from(["", *HOSTILE, "vendor", "vendor/chassis", "vendor/.git/config"]))
+def test_contained_in_the_service_and_the_vendor_that_it_shares(
+    versions: tuple[Version, ...], edits: list[Edit], hostile: str
+) -> None:
+    with world(tuple(vendored(version, number) for number, version in enumerate(versions))) as one:
+        one.edited(edits)
+        root = in_workspace(one.service)
+        if hostile:
+            manifest = json.loads((one.service / ".twelvefold/manifest.json").read_bytes())
+            manifest[hostile] = manifest["Makefile"]
+            (one.service / ".twelvefold/manifest.json").write_text(json.dumps(manifest))
+        save(root)
+        before = {path: file for path, file in tree(root).items() if not path.startswith(("pay-api/", "vendor/"))}
+        where = ("--template", str(one.history.repository), "--ref", "0.2.0", "--no-lock")
+        with written() as paths:
+            done = twelvefold("rollup", one.service, *where)
+        assert done.exit_code in {0, 2}, done.output
+        assert {path: file for path, file in tree(root).items() if path in before} == before
+        places = (one.service, root / "vendor", root / ".git")
+        inside = [path for path in paths if path.is_relative_to(one.folder)]
+        assert [path for path in inside if not any(path.is_relative_to(place) for place in places)] == []
+        assert (one.service / "vendor").readlink() == Path("../vendor")
+        assert hostile or (root / "vendor/chassis/core.py").read_text() == "CORE = 1\n"
+
+
+def vendored(version: Version, number: int) -> Version:
+    """The version with a vendor/."""
+    files = {"vendor/chassis/core.py": f"CORE = {number}\n", f"vendor/chassis/of/{number}.py": "OF = 1\n"}
+    return replace(version, files={**version.files, **files})
+
+
+def in_workspace(service: Path) -> Path:
+    """Make the folder above the service a workspace that has its vendor/; return it."""
+    root = service.parent
+    shutil.rmtree(service / ".git")
+    (service / "vendor").rename(root / "vendor")
+    (service / "vendor").symlink_to("../vendor")
+    (root / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["*"]\n', encoding="utf-8")
+    (root / "other").mkdir()
+    (root / "other/notes.txt").write_text("others'\n", encoding="utf-8")
+    git(root, "init", "--quiet")
+    return root
 
 
 def attacked(one: World, attack: str, hostile: str, linked: str, outside: Path) -> None:

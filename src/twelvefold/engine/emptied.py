@@ -12,10 +12,10 @@ from twelvefold.engine.bases import commit_with, is_shallow
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob, git
 from twelvefold.service import MANIFEST, File, ManifestEntry, Repository, Service, manifest_of
+from twelvefold.workspace import VENDOR, home_of
 
 # Where the chassis lay before it lay in vendor/. Beside one in vendor/, which is imported depends on names.
 FORMER_CHASSIS = "src/chassis"
-VENDOR = "vendor"
 OURS = "twelvefold-"  # what a distribution in vendor/ is called, before the name of its folder
 
 
@@ -78,7 +78,7 @@ def leftovers(service: Service, rendered: Iterable[str]) -> dict[str, ManifestEn
     """
     then: dict[str, ManifestEntry] = {}
     for home in _unnamed(service, rendered):
-        then |= _named_last(service.root, home)
+        then |= _named_last(service, home)
     return {path: entry for path, entry in then.items() if service.file(path) is not None}
 
 
@@ -87,7 +87,7 @@ def unknown_leftovers(service: Service, rendered: Iterable[str]) -> Iterator[Dec
     for home in _unnamed(service, rendered):
         project = service.file(f"{home}/pyproject.toml")
         is_named_so = project and f'"{OURS}{Path(home).name}"'.encode() in project.content
-        if is_named_so and is_shallow(service.root) and not _named_last(service.root, home):
+        if is_named_so and is_shallow(service.root) and not _named_last(service, home):
             note = (
                 "it is named as the template's is, no manifest names it, and git has too little history here "
                 "to say whose it is. Fetch the rest, and update again: git fetch --unshallow"
@@ -97,32 +97,34 @@ def unknown_leftovers(service: Service, rendered: Iterable[str]) -> Iterator[Dec
 
 def _unnamed(service: Service, rendered: Iterable[str]) -> list[str]:
     # The folders of vendor/ that no manifest names.
-    named = {_home(path) for path in (*rendered, *service.manifest)}
+    named = {home_of(path) for path in (*rendered, *service.manifest)}
     there = (f"{VENDOR}/{path.name}" for path in (service.root / VENDOR).glob("*/"))
     return sorted({*there} - named)
 
 
-def _named_last(root: Path, home: str) -> dict[str, ManifestEntry]:
+def _named_last(service: Service, home: str) -> dict[str, ManifestEntry]:
+    root, place = service.root, service.places.spelled(home)
     # What changed how often the folder is named, at last: that took it out. What came since is the team's own.
     looked_for = ("-1", "--format=%H", f"-S{json.dumps(home)[:-1]}/", "--", f":(literal){MANIFEST}")
     commit = git(root, "log", *looked_for)
     manifest = blob(root, f"{commit}~:./{MANIFEST}") if commit else None
-    if manifest is None or git(root, "log", "-1", "--format=%H", "--diff-filter=A", f"{commit}..", "--", home):
+    if manifest is None or git(root, "log", "-1", "--format=%H", "--diff-filter=A", f"{commit}..", "--", place):
         return {}
     entries = manifest_of(json.loads(manifest))
-    return {path: entry for path, entry in entries.items() if _home(path) == home}
-
-
-def _home(path: str) -> str:
-    """The folder of vendor/ that a path lies in, or something else for others."""
-    return "/".join(path.split("/")[:2])
+    return {path: entry for path, entry in entries.items() if home_of(path) == home}
 
 
 def as_rendered(service: Service, path: str, entry: ManifestEntry) -> File | None:
-    """A file as the template had it, None if git does not have that."""
-    commit = commit_with(service.root, path, entry.sha256)
-    content = blob(service.root, f"{commit}:./{path}") if commit else None
-    return None if content is None else File(content, bool(entry.mode & 0o100))
+    """A file as the template had it, None if git does not have that.
+
+    What lies in the vendor/ of a workspace may have lain in the service's own before.
+    """
+    for place in dict.fromkeys((service.places.spelled(path), path)):
+        commit = commit_with(service.root, place, entry.sha256)
+        content = blob(service.root, f"{commit}:./{place}") if commit else None
+        if content is not None:
+            return File(content, bool(entry.mode & 0o100))
+    return None
 
 
 def rehoming(old: str, new: str) -> Decision:

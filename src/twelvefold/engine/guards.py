@@ -28,6 +28,7 @@ from twelvefold.service import (
     manifest_of,
     read_file,
 )
+from twelvefold.workspace import refuse_shared_vendor
 
 
 def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
@@ -41,6 +42,7 @@ def refuse_what_would_be_lost(root: Path, rendered: Path) -> None:
     if not service.manifest:
         refuse_what_adopt_is_for(root)
     files = [path.relative_to(rendered).as_posix() for path in sorted(rendered.rglob("*")) if path.is_file()]
+    refuse_shared_vendor(root, files)
     seeds = {path for path, entry in service.manifest.items() if entry.owner == "seeded"}
     written = [path for path in files if path not in seeds or service.file(path) is None]
     if repository := Repository.found(root):

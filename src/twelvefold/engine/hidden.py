@@ -89,12 +89,12 @@ def _left_out(repository: Repository, paths: Sequence[str]) -> list[str]:
         (scratch / ".git/info").mkdir(exist_ok=True)
         shutil.copyfile(patterns, scratch / ".git/info/sparse-checkout")
         empty = ask("hash-object", "-w", "--stdin", stdin="")
-        lines = "".join(f"100644 {empty} 0\t{repository.prefix}{path}\0" for path in paths)
+        lines = "".join(f"100644 {empty} 0\t{repository.named(path)}\0" for path in paths)
         ask("update-index", "-z", "--index-info", stdin=lines)
         tree = ask("write-tree")
         (scratch / ".git/index").unlink()
         ask("read-tree", "--reset", "-u", tree)
-        return [path for path in paths if not (scratch / repository.prefix / path).exists()]
+        return [path for path in paths if not (scratch / repository.named(path)).exists()]
 
 
 def _patterns(repository: Repository) -> str:
@@ -105,12 +105,14 @@ def _shown_again(repository: Repository, reason: str, paths: Sequence[str]) -> s
     here = _git(repository.service)
     if reason == SPARSE:
         top = Path(str(repository.service).removesuffix(f"/{repository.prefix}".rstrip("/")))
-        places = [f"{repository.prefix}{path}" for path in paths]
+        places = [repository.named(path) for path in paths]
         if _is_set(repository, "core.sparseCheckoutCone"):
             places = sorted({posixpath.dirname(place) for place in places} - {""})
         else:
             places = [f"/{place}" for place in places]
         return f"{_git(top)} sparse-checkout add {shlex.join(places)}"
     if len(paths) > TYPED:
-        return f"{here} ls-files -z | {here} update-index --no-{reason} -z --stdin"
-    return f"{here} update-index --no-{reason} -- {shlex.join(paths)}"
+        elsewhere = repository.places.elsewhere()
+        listed = shlex.join(["ls-files", "-z", *([".", *elsewhere] if elsewhere else [])])
+        return f"{here} {listed} | {here} update-index --no-{reason} -z --stdin"
+    return f"{here} update-index --no-{reason} -- {shlex.join(map(repository.places.spelled, paths))}"

@@ -11,7 +11,6 @@ from twelvefold.engine.requirements import declared_in
 from twelvefold.service import File
 
 CHASSIS, TESTS, NOW = "src/", "tests/chassis/", "vendor/chassis/src/"
-PROJECT = "pyproject.toml"
 # What stands around the name of a module in that of its distribution: PyJWT has `jwt`, argon2-cffi `argon2`.
 BEFORE, AFTER = ("twelvefold-", "python-", "py"), ("-python", "-py", "-cffi", "-api")
 

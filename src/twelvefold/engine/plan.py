@@ -6,6 +6,7 @@ import ast
 import difflib
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,6 @@ from pathlib import PurePosixPath
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.engine.emptied import (
-    VENDOR,
     Emptied,
     as_rendered,
     leftovers,
@@ -23,8 +23,9 @@ from twelvefold.engine.emptied import (
     unknown_leftovers,
 )
 from twelvefold.engine.hidden import refuse_hidden
-from twelvefold.engine.imports_gone import PROJECT, broken_imports, dropped, unrequired_imports
-from twelvefold.engine.transaction import Change
+from twelvefold.engine.imports_gone import broken_imports, dropped, unrequired_imports
+from twelvefold.engine.members import Members
+from twelvefold.engine.transaction import Change, is_open
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import (
     ANSWERS,
@@ -37,6 +38,7 @@ from twelvefold.service import (
     Service,
     folders_above,
 )
+from twelvefold.workspace import PROJECT, VENDOR, home_of
 
 READERS: Mapping[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
 
@@ -80,7 +82,9 @@ def plan(service: Service, render: Render, moved: Mapping[str, str], folders: Ma
     Raises RefusedError if something that is not the template's stands in the way.
     """
     refuse_second_chassis(service, render.service.manifest)
-    planning = _Planning(service, render, moved, Emptied.of(service, folders, render.service.manifest))
+    members = Members.of(service)
+    refuse_interrupted(members)
+    planning = _Planning(service, render, moved, Emptied.of(service, folders, render.service.manifest), members)
     planning.decisions = list(render.decisions)
     planning.rendered()
     planning.retired()
@@ -88,6 +92,7 @@ def plan(service: Service, render: Render, moved: Mapping[str, str], folders: Ma
     planning.broken()
     planning.left_over()
     planning.memory()
+    planning.others()
     decisions = sorted(planning.decisions, key=lambda one: (one.path, one.key))
     return Plan(planning.changes(), decisions, gone=planning.gone)
 
@@ -102,10 +107,14 @@ def followed(moved: Mapping[str, str], service: Service) -> dict[str, str]:
 
 
 class _Planning:
-    def __init__(self, service: Service, render: Render, moved: Mapping[str, str], emptied: Emptied) -> None:
+    def __init__(
+        self, service: Service, render: Render, moved: Mapping[str, str], emptied: Emptied, members: Members
+    ) -> None:
         self.service = service
         self.render = render
         self.emptied = emptied
+        self.members = members
+        self.homes = {home_of(path) for path in render.service.manifest}
         self.came_from = {
             new: old
             for old, new in followed(moved, service).items()
@@ -126,7 +135,7 @@ class _Planning:
         self.after[path] = new
         source = self.came_from.get(path, path)
         here, was = self.file(source), self.service.manifest.get(source)
-        if was is None and (here is None or here == new):
+        if (was is None and (here is None or here == new)) or self.members.left_so(source, here):
             return
         if here is None:
             self.decide(Outcome.RETURNED, path, None, new)
@@ -154,12 +163,16 @@ class _Planning:
     def retired(self) -> None:
         moved = {old: new for new, old in self.came_from.items()}
         for path, entry in self.service.manifest.items():
-            if path in self.render.service.manifest:
+            if path in self.render.service.manifest or self.is_needed(path):
                 continue
             if here := self.file(path):
                 self.retire(path, entry, here, moved.get(path))
             else:
                 self.gone.append(path)
+
+    def is_needed(self, path: str) -> bool:
+        """Whether the template has no such distribution any more for this service, and another needs it."""
+        return self.members.need(path) and home_of(path) not in self.homes
 
     def rehomed(self) -> None:
         for old, new in self.emptied.own.items():
@@ -187,11 +200,14 @@ class _Planning:
     def left_over(self) -> None:
         for path, entry in leftovers(self.service, self.render.service.manifest).items():
             here = self.file(path)
+            if self.members.need(path):
+                continue
             if here and entry.is_like(here):
                 self.after[path] = None
             elif here:
                 self.remove(path, entry, here)
-        self.decisions += unknown_leftovers(self.service, self.render.service.manifest)
+        unknown = unknown_leftovers(self.service, self.render.service.manifest)
+        self.decisions += [one for one in unknown if not self.members.need(f"{one.path}/{PROJECT}")]
 
     def remove(self, path: str, entry: ManifestEntry, here: File) -> None:
         self.after[path] = None
@@ -203,7 +219,7 @@ class _Planning:
     def retire(self, path: str, entry: ManifestEntry, here: File, new: str | None) -> None:
         if new and not entry.is_like(here) and self.render.service.manifest[new].owner != "owned":
             self.decisions.append(Decision(Outcome.MOVED, path, note=f"moved, with your edits, to {new}"))
-        if new or entry.is_like(here):
+        if new or entry.is_like(here) or self.members.left_so(path, here):
             self.after[path] = None
         elif self.emptied.has(path):
             self.remove(path, entry, here)
@@ -221,6 +237,12 @@ class _Planning:
             if entry.owner == "merged":
                 self.after[str(APPLIED / path)] = self.render.files.get(str(APPLIED / path)) if entry.sha256 else None
 
+    def others(self) -> None:
+        """What the other services of the workspace make of it."""
+        manifest = self.render.service.manifest
+        self.decisions += self.members.unshared(manifest)
+        self.decisions += self.members.out_of_step(manifest, lambda path: self.after.get(path, self.file(path)))
+
     def decide(self, outcome: Outcome, path: str, here: File | None, new: File, note: str = "") -> None:
         if here and here.content == new.content:
             note = f"put back as the template has it; made {'' if new.is_executable else 'not '}executable"
@@ -236,7 +258,8 @@ class _Planning:
         return changes
 
     def refuse_obstacles(self, path: str, gone: Collection[str]) -> None:
-        root = self.service.root
+        places = self.service.places
+        root = places.base(path)
         for folder in folders_above(path):
             if folder not in gone and (root / folder).is_file():
                 raise RefusedError(
@@ -245,7 +268,7 @@ class _Planning:
             if (root / folder / ".git").exists():
                 raise RefusedError(
                     f"{folder} is a repository of its own, such as a submodule, and the template has {path}. "
-                    f"Move it away: git mv {folder} ..."
+                    f"Move it away: git mv {places.spelled(folder)} ..."
                 )
         for inside in (root / path).rglob("*") if (root / path).is_dir() else ():
             name = inside.relative_to(root).as_posix()
@@ -253,8 +276,23 @@ class _Planning:
             if name not in gone and not (is_folder and any(inside.iterdir())):
                 raise RefusedError(
                     f"{path} is a folder, and a file in the template. Move what is yours in it away, as {name}: "
-                    f"git mv {name} ..."
+                    f"git mv {places.spelled(name)} ..."
                 )
+
+
+def refuse_interrupted(members: Members) -> None:
+    """Raise RefusedError if an update of another service has written a part of the vendor/ that they share."""
+    if names := interrupted(members):
+        raise RefusedError(
+            f"An update of {names[0]}, which shares this {VENDOR}/, goes on or was interrupted. Wait for it, or finish "
+            f"it: twelvefold rollup {shlex.quote(str(members.root / names[0]))}"
+        )
+
+
+def interrupted(members: Members) -> list[str]:
+    """The other services with this vendor/ that have an update that has begun, and has not ended."""
+    folders = {one.name: members.root / one.name for one in members.sharing}
+    return [name for name, folder in folders.items() if folder.is_dir() and is_open(Repository.around(folder).state)]
 
 
 def refuse_what_git_lacks(plan: Plan, repository: Repository) -> None:

@@ -194,13 +194,13 @@ def refuse_other_branch(repository: Repository, last: LastSteps) -> None:
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
+def locked(repository: Repository) -> Iterator[None]:
     """Keep a second run out. Raises RefusedError if one goes on for longer than it should."""
     from filelock import FileLock, Timeout  # slow to import, and nothing to change needs none
 
     try:
-        state.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{state}.lock", timeout=LOCK_SECONDS):
+        repository.turn.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(repository.turn, timeout=LOCK_SECONDS):
             yield
     except Timeout as error:
         raise RefusedError("Another update of this service goes on. Wait for it, then run this again.") from error
@@ -234,16 +234,17 @@ def lock_dependencies(service: Path, *options: str) -> Decision | None:
 def commit(repository: Repository, paths: Iterable[str], message: str) -> None:
     """Commit `paths` and nothing else, unless they are committed already."""
     wanted = sorted(paths)
-    literal = [f":(literal){path}" for path in wanted]
+    spelled = [repository.places.spelled(path) for path in wanted]
+    literal = [f":(literal){path}" for path in spelled]
     listed = git(repository.service, "status", "--porcelain", "--ignored", "--untracked-files=all", "--", *literal)
     if not listed:
         return
     # Unlike `git add`, it takes paths that are gone, from the index too, and ignored ones.
-    names = "".join(f"{path}\0" for path in wanted)
+    names = "".join(f"{path}\0" for path in spelled)
     git(repository.service, "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=names)
     # git refuses --only where a file became a folder; it is for what somebody staged elsewhere in a monorepo.
     staged = git(repository.service, "diff", "--cached", "--name-only", "--no-renames", "-z").split("\0")
-    own = {f"{repository.prefix}{path}" for path in wanted}
+    own = {repository.named(path) for path in wanted}
     only = [] if own.issuperset(filter(None, staged)) else ["--only", "--", *literal]
     git(repository.service, "commit", "--quiet", "--message", message, *only)
 

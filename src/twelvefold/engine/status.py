@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from twelvefold.engine import template as templates
 from twelvefold.engine import transaction
 from twelvefold.engine.application import rules_of
 from twelvefold.engine.bases import damage
+from twelvefold.engine.members import Members
+from twelvefold.engine.plan import interrupted
 from twelvefold.engine.rollup import render_from_memory
 from twelvefold.engine.template import NoReleaseError, Template
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import MEMORY, File, ManifestEntry, Repository, Service
 from twelvefold.strategies.files import FileRule
+from twelvefold.workspace import VENDOR
 
 NOT_COMPARED = "Merged files were not compared."
 UNMERGED = "was not merged by the last update"
@@ -41,11 +45,13 @@ class Status:
     is_outdated: bool
     was_interrupted: bool
     note: str = ""
+    workspace: Sequence[Drift] = ()
+    """What a rollup of this service would tell of others in its workspace, and not mend."""
 
     @property
     def is_in_step(self) -> bool:
-        """Whether a rollup to the newest release would change nothing, as far as can be told."""
-        return not (self.drift or self.is_outdated or self.was_interrupted)
+        """Whether a rollup to the newest release would change nothing and tell nothing, as far as can be told."""
+        return not (self.drift or self.is_outdated or self.was_interrupted or self.workspace)
 
     def as_data(self) -> dict[str, object]:
         """For programs."""
@@ -57,6 +63,7 @@ class Status:
             "outdated": self.is_outdated,
             "interrupted": self.was_interrupted,
             "drift": [asdict(one) for one in self.drift],
+            "workspace": [asdict(one) for one in self.workspace],
             "note": self.note,
         }
 
@@ -69,15 +76,17 @@ class Status:
             yield "note", self.note
         if self.is_outdated:
             yield "open", f"An update to {self.newest} is there. To see it: twelvefold rollup --diff"
-        for one in self.drift:
+        for one in (*self.drift, *self.workspace):
             yield "open", f"{one.path}: {one.sentence}" if one.key else f"{one.path} {one.sentence}"
         yield "summary", self.summary
 
     @property
     def summary(self) -> str:
         """The outcome in one sentence."""
-        if not self.is_in_step:
+        if self.drift or self.is_outdated or self.was_interrupted:
             return "Not in step. To fix it: twelvefold rollup"
+        if self.workspace:
+            return "In step with the template, and not with its workspace."
         return "In step with the template, as far as can be told." if self.note else "In step with the template."
 
 
@@ -94,15 +103,26 @@ def status_of(folder: Path, url: str | None) -> Status:
     newest, note = find_newest(url or service.stamp.get("url"))
     version = service.stamp.get("version", "unknown")
     content = service.stamp.get("content")
+    members = Members.of(service)
     return Status(
         service=str(service.answers.get("project_slug") or service.root.name),
         version=version,
         newest=newest.ref if newest else None,
-        drift=drift_of(service, newest),
+        drift=drift_of(service, members, newest),
         is_outdated=newest is not None and newest.content() != content and not is_older(newest.ref, version),
         was_interrupted=was_interrupted,
         note=note,
+        workspace=in_workspace(service, members),
     )
+
+
+def in_workspace(service: Service, members: Members) -> list[Drift]:
+    """What is to be said of the other services of the workspace."""
+    command = "has an update that was interrupted. To finish it, at the workspace's root: twelvefold rollup"
+    open_ = [Drift(name, f"{command} {shlex.quote(name)}") for name in interrupted(members)]
+    decisions = members.unshared(service.manifest)
+    decisions += [] if open_ else members.out_of_step(service.manifest, service.file)
+    return [*open_, *(Drift(one.path, one.sentence) for one in decisions)]
 
 
 def find_newest(url: str | None) -> tuple[Template | None, str]:
@@ -124,13 +144,17 @@ def is_older(ref: str, version: str) -> bool:
     return bool(theirs and mine and theirs < mine)
 
 
-def drift_of(service: Service, newest: Template | None) -> list[Drift]:
+def drift_of(service: Service, members: Members, newest: Template | None) -> list[Drift]:
     """What of the template's is not as it was rendered, in owned files and, by the newest rules, in merged ones."""
-    found = [
-        Drift(path, sentence)
-        for path, entry in service.manifest.items()
-        if entry.owner == "owned" and (sentence := difference(entry, service.file(path)))
-    ]
+    files = {path: service.file(path) for path, entry in service.manifest.items() if entry.owner == "owned"}
+    different = {
+        path: sentence for path, file in files.items() if (sentence := difference(service.manifest[path], file))
+    }
+    left = {path: names for path in different if (names := members.left_so(path, files[path]))}
+    found = [Drift(path, sentence) for path, sentence in different.items() if path not in left]
+    if left:
+        name = next(iter(left.values()))[0]
+        found.append(Drift(VENDOR, f"is of the version that {name}, which shares it, was updated to"))
     if not service.remembers_itself:
         found.append(Drift(str(MEMORY), "is not as the last update wrote it"))
     return found + (drift_in_merged(service, rules_of(service, newest.rules())) if newest else [])

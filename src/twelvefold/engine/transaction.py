@@ -21,6 +21,7 @@ from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.service import File, folders_above, is_memory, read_file, refuse_outside
+from twelvefold.workspace import VENDOR, Places
 
 JOURNAL = "journal.json"
 STAGED = "staged"
@@ -51,7 +52,7 @@ class Step:
 
 
 def apply(changes: Sequence[Change], root: Path, state: Path, remember: Mapping[str, Any] | None = None) -> None:
-    """Make the changes below `root`, all or none; `state` is a folder for the journal, which stays until `close`.
+    """Make the changes to the service in `root`, all or none; `state` is for the journal, which stays until `close`.
 
     `remember` is for `memo` to find after a kill, and must be as JSON has it.
 
@@ -59,11 +60,12 @@ def apply(changes: Sequence[Change], root: Path, state: Path, remember: Mapping[
     has changed then) or not all be made (the next command goes on).
     """
     steps = [Step(number, one.path, _mark(one.before), _mark(one.after)) for number, one in enumerate(changes)]
+    places = Places.of(root)
     for step in steps:
-        if _found(root, step.path) != step.before:
+        if _found(places, step.path) != step.before:
             raise RefusedError(f"{step.path} was changed while the update was planned. Run the same command again.")
-    _refuse_obstacles(steps, root)
-    _refuse_read_only(steps, root)
+    _refuse_obstacles(steps, places)
+    _refuse_read_only(steps, places)
     try:
         _stage(steps, changes, state, remember or {})
     except OSError as error:
@@ -89,15 +91,16 @@ def resume(root: Path, state: Path) -> None:
     Raises RefusedError if a file was changed since, or the journal is damaged; FailedError if the disk fails.
     """
     steps, _ = _journal(root, state)
+    places = Places.of(root)
     try:
-        _refuse_edits(steps, root, state)
-        _refuse_obstacles(steps, root)
+        _refuse_edits(steps, places, state)
+        _refuse_obstacles(steps, places)
         for step in sorted(steps, key=lambda step: step.order):
-            _do(step, root, state)
+            _do(step, places, state)
         for step in steps:
             if step.after is None:
-                _remove_empty_parents(root / step.path, root)
-        for folder in {_nearest_folder(root, step.path) for step in steps}:
+                _remove_empty_parents(step.path, places)
+        for folder in {_nearest_folder(places, step.path) for step in steps}:
             _sync(folder)
     except OSError as error:
         raise FailedError(
@@ -165,32 +168,38 @@ def damaged(root: Path, state: Path) -> RefusedError:
 
 
 def _give_up(root: Path, state: Path) -> str:
+    places = Places.of(root)
+    shared = f" {places.spelled(f'{VENDOR}/')}" if places.is_shared else ""
     return (
-        f"To give that update up: git -C {shlex.quote(str(root))} stash push --include-untracked -- . ; "
+        f"To give that update up: git -C {shlex.quote(str(root))} stash push --include-untracked -- .{shared} ; "
         f"rm -r {shlex.quote(str(state))}"
     )
 
 
-def _refuse_edits(steps: Iterable[Step], root: Path, state: Path) -> None:
+def _refuse_edits(steps: Iterable[Step], places: Places, state: Path) -> None:
     """Raise RefusedError if a file is neither the old nor the new one; one that is gone comes again."""
+    root = places.root
     for step in steps:
-        found = _found(root, step.path)
+        found = _found(places, step.path)
         if found not in {None, step.before, step.after}:
-            path, aside = (shlex.quote(str(root / name)) for name in (step.path, f"{Path(step.path).name}.mine"))
+            moved = (places.at(step.path), root / f"{Path(step.path).name}.mine")
+            path, aside = (shlex.quote(str(place)) for place in moved)
             raise RefusedError(
                 f"{step.path} was changed after an update was interrupted. Move it away (mv -i {path} {aside}), run "
                 f"the same command again, and put your change back. {_give_up(root, state)}"
             )
-        if found != step.after and step.after is not None and _found(state, f"{STAGED}/{step.number}") != step.after:
+        is_done = step.after in {found, None}
+        if not is_done and _mark(read_file(state, f"{STAGED}/{step.number}")) != step.after:
             raise RefusedError(
                 f"What an interrupted update would write to {step.path} is lost. {_give_up(root, state)}"
             )
 
 
-def _refuse_obstacles(steps: Iterable[Step], root: Path) -> None:
+def _refuse_obstacles(steps: Iterable[Step], places: Places) -> None:
     """Raise RefusedError if a file stands where a folder has to be, or a folder with something in it where a file."""
     gone = {step.path for step in steps if step.after is None}
     for path in (step.path for step in steps if step.after is not None):
+        root = places.base(path)
         above = [folder for folder in folders_above(path) if (root / folder).is_file()]
         below = [inside for inside in (root / path).rglob("*") if inside.is_symlink() or not inside.is_dir()]
         for obstacle in (*above, *(inside.relative_to(root).as_posix() for inside in below)):
@@ -198,27 +207,27 @@ def _refuse_obstacles(steps: Iterable[Step], root: Path) -> None:
                 raise RefusedError(f"{obstacle} is in the way of {path}. Move it away, and run the same command again.")
 
 
-def _refuse_read_only(steps: Iterable[Step], root: Path) -> None:
-    for folder in sorted({_nearest_folder(root, step.path) for step in steps}):
+def _refuse_read_only(steps: Iterable[Step], places: Places) -> None:
+    for folder in sorted({_nearest_folder(places, step.path) for step in steps}):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise FailedError(f"Nothing was changed: {folder} cannot be written to.")
 
 
-def _nearest_folder(root: Path, path: str) -> Path:
-    return next(folder for folder in (root / path).parents if folder.is_dir())
+def _nearest_folder(places: Places, path: str) -> Path:
+    return next(folder for folder in places.at(path).parents if folder.is_dir())
 
 
 def _mark(file: File | None) -> str | None:
     return f"{file.mode:o} {file.sha256}" if file else None
 
 
-def _found(root: Path, path: str) -> str | None:
-    return _mark(read_file(root, path))
+def _found(places: Places, path: str) -> str | None:
+    return _mark(read_file(places.base(path), path))
 
 
-def _do(step: Step, root: Path, state: Path) -> None:
-    target = root / step.path
-    if _found(root, step.path) == step.after:
+def _do(step: Step, places: Places, state: Path) -> None:
+    target = places.at(step.path)
+    if _found(places, step.path) == step.after:
         return
     if step.after is None:
         target.unlink()
@@ -228,9 +237,11 @@ def _do(step: Step, root: Path, state: Path) -> None:
         _move(state / STAGED / str(step.number), target)
 
 
-def _remove_empty_parents(target: Path, root: Path) -> None:
-    for folder in target.parents:
-        if folder == root or (folder.is_dir() and any(folder.iterdir())):
+def _remove_empty_parents(path: str, places: Places) -> None:
+    base = places.base(path)
+    last = base if base == places.root else base / VENDOR  # which links of other services lead to
+    for folder in (base / path).parents:
+        if folder == last or (folder.is_dir() and any(folder.iterdir())):
             return
         if folder.is_dir():  # else it went before a kill
             folder.rmdir()

@@ -25,6 +25,7 @@ from packaging.version import InvalidVersion, Version
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.engine.rollup import lock_dependencies
 from twelvefold.errors import RefusedError
+from twelvefold.workspace import LOCK, PROJECT, VENDOR, Places
 
 NOTHING = "twelvefold-builds-nothing"
 NO_BUILDS = {"requires": [f"{NOTHING} @ file://{os.devnull}/{NOTHING}"], "build-backend": "nothing"}
@@ -42,24 +43,26 @@ PYTHONS = ("python-downloads-json-url", "python-install-mirror", "pypy-install-m
 def lock_without_building(clone: Path, folder: str) -> Decision | None:
     """Run `uv lock` in `folder` of the clone; return a decision if it did not work, or is left to the service.
 
-    `uv.lock` is as it was then.
+    `uv.lock`, which a workspace has at its root, is as it was then.
     """
-    lock = clone / folder / "uv.lock"
+    clone = clone.resolve()
+    lock = Places.of(clone / folder).at(LOCK)
     if lock.is_symlink():
         return _left("it is a symbolic link")
     try:
         with _copy_without_code(clone) as copy:
-            return _locked(copy / folder, lock)
+            return _locked(copy / folder, copy / lock.relative_to(clone), lock)
     except RefusedError as error:
         return _left(error.message)
 
 
-def _locked(project: Path, lock: Path) -> Decision | None:
+def _locked(project: Path, copy: Path, lock: Path) -> Decision | None:
+    """Lock `project`; put what that makes of `copy`, which is one of `lock`, in the place of that."""
     failed = lock_dependencies(project, "--no-build")
     if failed:
         needed = _needed(failed.note)
         return _left(needed) if needed else failed
-    made = (project / "uv.lock").read_bytes()
+    made = copy.read_bytes()
     if lost := _lost(lock.read_bytes(), made):
         return _left(f"without a build uv would lock other versions of {', '.join(lost)}")
     lock.write_bytes(made)
@@ -83,7 +86,7 @@ def _left(reason: str) -> Decision:
 def _copy_without_code(clone: Path) -> Iterator[Path]:
     """A copy of what uv reads in a clone, beside it. Raises RefusedError if uv would read elsewhere, too.
 
-    Links are left out, because they may lead out of the clone.
+    Links are left out, because they may lead out of the clone; but for those to the vendor/ of a workspace in it.
     """
     copy = clone.with_name(f"{clone.name}.locking")
     shutil.rmtree(copy, ignore_errors=True)  # of a run that was killed
@@ -95,6 +98,8 @@ def _copy_without_code(clone: Path) -> Iterator[Path]:
                 target.write_text(_without_code(path), encoding="utf-8")
             else:
                 shutil.copyfile(path, target)
+        for link in _shared(clone):
+            (copy / link).symlink_to((clone / link).readlink())
         yield copy
     finally:
         shutil.rmtree(copy, ignore_errors=True)
@@ -106,6 +111,14 @@ def _read_by_uv(clone: Path) -> Iterator[Path]:
         for path in (Path(folder, name) for name in files if name in READ or name.endswith(DISTRIBUTIONS)):
             if path.is_file() and not path.is_symlink():
                 yield path
+
+
+def _shared(clone: Path) -> Iterator[Path]:
+    """The links, from the clone, by which services share the vendor/ of their workspace."""
+    for folder, folders, _ in os.walk(clone):
+        folders[:] = [name for name in folders if name not in WITHOUT]
+        if VENDOR in folders and (Path(folder) / PROJECT).is_file() and Places.of(Path(folder)).is_shared:
+            yield Path(folder).relative_to(clone) / VENDOR
 
 
 def _without_code(path: Path) -> str:

@@ -12,6 +12,7 @@ from twelvefold.decisions import Decision, Outcome
 from twelvefold.engine import report as reports
 from twelvefold.engine import rollup as engine
 from twelvefold.engine import transaction
+from twelvefold.engine.members import Members
 from twelvefold.engine.report import Report
 from twelvefold.engine.rollup import Rollup, Wanted
 from twelvefold.fleet.branch import Branch, signed
@@ -19,6 +20,7 @@ from twelvefold.fleet.locking import lock_without_building
 from twelvefold.fleet.remote import Clone
 from twelvefold.fleet.results import TurnOutcome
 from twelvefold.service import Service
+from twelvefold.workspace import LOCK
 
 OBSOLETE = "The service is in step with the template without this."
 
@@ -103,9 +105,9 @@ def _update(clone: Clone, wish: Wish, described: Report) -> Report:
     transaction.apply(changes, repository.service, repository.state)
     paths = [change.path for change in changes]
     failed = None
-    if wish.lock and "pyproject.toml" in paths and (repository.service / "uv.lock").exists():
+    if wish.lock and "pyproject.toml" in paths and repository.places.at(LOCK).exists():
         failed = _lock(clone, wish)
-        paths.append("uv.lock")
+        paths.append(LOCK)
     engine.commit(repository, paths, signed(reports.commit_message(described), rollup.template.commit))
     transaction.close(repository.state)
     return replace(described, decisions=[*described.decisions, *([failed] if failed else [])])
@@ -127,8 +129,11 @@ def _proposed(
 
 
 def drift_of(service: Service) -> tuple[str, ...]:
-    """The paths that the template owns, and that are not as it rendered them."""
+    """The paths that the template owns, and that are not as it rendered them, be it for another of the workspace."""
+    members = Members.of(service)
     owned = {path: entry for path, entry in service.manifest.items() if entry.owner == "owned"}
     return tuple(
-        path for path, entry in sorted(owned.items()) if not ((file := service.file(path)) and entry.is_like(file))
+        path
+        for path, entry in sorted(owned.items())
+        if not ((file := service.file(path)) and entry.is_like(file)) and not members.left_so(path, file)
     )
