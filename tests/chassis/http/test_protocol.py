@@ -75,6 +75,13 @@ async def test_the_bound_passes_and_one_more_does_not(
         assert not connection.transport.is_closed
 
 
+@pytest.mark.parametrize("larger", [POST + b"content-length: 100000\r\n\r\n" + b"b" * 100_000, CHUNKED + b"0\r\n\r\n"])
+async def test_the_bound_holds_behind_a_smaller_body_than_the_one_before(larger: bytes) -> None:
+    smaller = POST + b"content-length: 4\r\n\r\nbody"
+    assert statuses(await Connection(echo).send(larger + smaller + head(MOST))) == [200, 200, 200]
+    assert statuses(await Connection(echo).send(larger + smaller + head(MOST + 1))) == [200, 200, 431]
+
+
 async def test_a_refusal_says_what_is_too_large_and_that_this_is_the_end(caplog: pytest.LogCaptureFixture) -> None:
     connection = Connection(echo)
     answer = await connection.send(GET + b"cookie: very-secret\r\n" + b"x: y\r\n" * 100 + b"\r\n")

@@ -246,6 +246,11 @@ def test_no_sentence_holds_a_secret(environ: dict[str, str], config: Path) -> No
     assert VALUE not in "\n".join(found)
 
 
+def test_a_secret_that_begins_like_another_is_masked_whole(config: Path) -> None:
+    environ = {"APP_TOKEN": VALUE + "-" * 30, "APP_KEYS": VALUE[:7], "APP_GREETING": "Tell"}
+    assert problems(environ, config) == ["The settings together: the token *** does not fit."]
+
+
 def test_an_error_has_no_cause_that_would_print_one(config: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load(Settings, environ={"APP_CONFIG_DIR": str(config), "APP_TOKEN": VALUE})

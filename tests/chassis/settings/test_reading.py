@@ -119,6 +119,12 @@ def test_tables_of_several_layers_are_merged_and_lists_replaced(config: Path) ->
     assert settings.hosts == ["c"]
 
 
+def test_an_empty_table_takes_nothing_away(config: Path) -> None:
+    write(config / "settings.toml", 'name = "x"\n[cache]\nttl = 5\nlabels = { a = "1" }\n')
+    write(config / "settings.development.toml", "[cache]\nlabels = {}\n")
+    assert loaded({"APP_CACHE": "{}"}, config).cache == Cache(ttl=5, labels={"a": "1"})
+
+
 def test_another_environments_file_is_not_read(config: Path) -> None:
     write(config / "settings.production.toml", 'greeting = "production"\n')
     write(config / "settings.local.toml", 'greeting = "local"\n')
@@ -164,6 +170,16 @@ def test_one_line_end_of_a_secret_is_the_editors(written: str, arrives: str, con
 def test_a_secrets_file_is_named_as_its_setting(name: str, config: Path, secrets: Path) -> None:
     write(secrets / name, "p")
     assert loaded({"APP_SECRETS_DIR": str(secrets)}, config).cache.password == SecretStr("p")
+
+
+@pytest.mark.parametrize("bare", ["token", "TOKEN", "Token"])
+@pytest.mark.parametrize("prefixed", ["app_token", "APP_TOKEN"])
+def test_the_prefix_beats_the_bare_name_in_the_secrets_directory(
+    bare: str, prefixed: str, config: Path, secrets: Path
+) -> None:
+    write(secrets / bare, "bare")
+    write(secrets / prefixed, "prefixed")
+    assert secret(loaded({"APP_SECRETS_DIR": str(secrets)}, config)) == "prefixed"
 
 
 def test_a_secrets_directory_as_kubernetes_mounts_it(config: Path, secrets: Path) -> None:

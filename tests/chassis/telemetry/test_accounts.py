@@ -1,8 +1,11 @@
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+from chassis import Service, Settings
 from chassis.telemetry import access, context
 from chassis.telemetry.access import Answered, Told
 from chassis.telemetry.accounts import LATER, Accounts
@@ -47,6 +50,25 @@ async def test_settling_tells_of_all_and_of_nothing_twice() -> None:
     assert counted(metrics) == 1
     await asyncio.sleep(LATER * 3)
     assert counted(metrics) == 1
+
+
+def test_the_end_tells_of_what_is_left(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.telemetry.accounts.LATER", 3600)
+    service = Service(package="under_test", parts={})
+    with TestClient(service.app(Settings(name="under-test", access_log="off"))) as client:
+        client.get("/openapi.json")
+        assert counted(service.metrics) == 0
+    assert counted(service.metrics) == 1
+
+
+async def test_a_sampled_request_is_counted_once() -> None:
+    metrics = Metrics()
+    accounts = Accounts(metrics=metrics, access_log=access.nowhere)
+    ids, when, what = answered()
+    for sampled in (True, False, True):
+        accounts.add((ids._replace(sampled=sampled), when, what))
+    accounts.settle()
+    assert counted(metrics) == 3
 
 
 async def test_what_goes_through_logging_is_not_put_off(caplog: pytest.LogCaptureFixture) -> None:

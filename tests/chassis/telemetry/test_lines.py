@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chassis.telemetry import context
-from chassis.telemetry.lines import JsonFormatter, TextFormatter, encode, timestamp
+from chassis.telemetry.lines import Event, JsonFormatter, TextFormatter, encode, encode_lines, timestamp
 from chassis.telemetry.redaction import Redactor
 
 CONSTANT = {"service": "shop", "version": "1.2.3", "environment": "test"}
@@ -152,6 +152,12 @@ def test_time_goes_on() -> None:
         "1970-01-01T00:00:01.500Z",
         "1970-01-01T00:00:59.000Z",
     ]
+
+
+def test_one_line_that_cannot_be_encoded_leaves_each_on_a_line_of_its_own() -> None:
+    events = [Event("t", "info", "a", text, "s", "v", "e") for text in ("one", "\ud800", "three")]
+    assert [json.loads(line)["message"] for line in encode_lines(events).splitlines()] == ["one", "\ud800", "three"]
+    assert encode_lines(events).endswith(b"\n")
 
 
 def test_encode_never_raises() -> None:
