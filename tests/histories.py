@@ -30,6 +30,7 @@ class Answers(Extension):
     def __init__(self, environment):
         super().__init__(environment)
         environment.globals["template_dir"] = str(Path(__file__).resolve().parent)
+        environment.filters["left_out"] = lambda answers: []
 """
 RULES = """
 git_remote_type: twelvefold.git_remote.TemplateRemote
