@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import configparser
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from twelvefold.engine import pyproject
 from twelvefold.engine import template as templates
 from twelvefold.engine.answers import parsed
 from twelvefold.engine.application import Application, found_in, refuse_undeclared
@@ -98,7 +98,7 @@ def misplaced(root: Path, answers: Mapping[str, str | bool]) -> list[str]:
 
 def guesses(root: Path) -> Answers:
     """What pyproject.toml, the folders and git say about a service, as answers."""
-    project = _project(root)
+    project = pyproject.table(pyproject.read(root), "project")
     name = str(project.get("name") or root.name)
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     found: Answers = {"project_slug": slug, "project_name": slug.replace("-", " ").title()}
@@ -125,14 +125,6 @@ def _of_scaraplate(root: Path, questions: Mapping[str, Any]) -> dict[str, str]:
     section = dict(stored["cookiecutter_context"]) if "cookiecutter_context" in stored else {}
     asked = {question for question in questions if not question.startswith("_")}
     return {question: answer for question, answer in section.items() if question in asked}
-
-
-def _project(root: Path) -> Mapping[str, Any]:
-    try:
-        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
-    except (OSError, ValueError):  # there is none, or none that could tell
-        return {}
-    return project if isinstance(project, dict) else {}
 
 
 def _package(root: Path, slug: str) -> str | None:
