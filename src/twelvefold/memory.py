@@ -19,7 +19,7 @@ from twelvefold.engine.answers import named_after, packages_of
 from twelvefold.engine.guards import refuse_own_application, refuse_what_would_be_lost
 from twelvefold.engine.template import refuse_old_engine
 from twelvefold.errors import RefusedError
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
+from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Answer, folders_above
 
 RESTORE = "Restore it from git: git checkout --"
 # What Jinja would not copy as it stands: the template's delimiters, and line ends, which Jinja normalises.
@@ -90,7 +90,7 @@ class Answers(CookieCutterContext):
         return str(self.path)
 
 
-def inert(answer: str | bool) -> str:
+def inert(answer: Answer) -> str:
     """`answer` as cookiecutter must get it so that rendering it returns it: it renders what it is given.
 
     A boolean stays one, whatever the annotation that scaraplate asks for says.
@@ -154,7 +154,7 @@ def _refuse_other_kind(service: Path, name: str, is_right: Callable[[int], bool]
         raise RefusedError(f"{path} is not {kind}, as it is in the template. Move it away.")
 
 
-def refuse_another_package(answers: dict[str, str | bool], manifest: dict[str, Any]) -> None:
+def refuse_another_package(answers: dict[str, Answer], manifest: dict[str, Any]) -> None:
     """Raise RefusedError if the manifest's package is not the one that the answers name."""
     package = answers.get("package_name", str(answers["project_slug"]).replace("-", "_"))
     rendered = packages_of(manifest)

@@ -21,6 +21,7 @@ MANIFEST = MEMORY / "manifest.json"
 TEMPLATE = MEMORY / "template.json"
 APPLICATION, OWN = "application", "own"  # of template.json: the service is spared the template's application
 OWNERS = frozenset({"owned", "seeded", "merged"})
+Answer = str | bool  # to one of the template's questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Service:
     """A service: its folder, and what its memory says. Everything here is as found, nothing in it is trusted."""
 
     root: Path
-    answers: Mapping[str, str | bool] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
     manifest: Mapping[str, ManifestEntry] = field(default_factory=dict)
     stamp: Mapping[str, str] = field(default_factory=dict)
 
@@ -223,7 +224,7 @@ def load(root: Path, name: Path) -> dict[str, Any]:
     return content
 
 
-def _answers(content: Mapping[str, Any]) -> dict[str, str | bool]:
+def _answers(content: Mapping[str, Any]) -> dict[str, Answer]:
     """Raises RefusedError if a question is the template's own, or an answer is none that a person can give."""
     for question, answer in content.items():
         if question.startswith("_"):
@@ -235,7 +236,7 @@ def _answers(content: Mapping[str, Any]) -> dict[str, str | bool]:
     return dict(content)
 
 
-def refuse_half_characters(question: str, answer: str | bool) -> None:
+def refuse_half_characters(question: str, answer: Answer) -> None:
     """Raise RefusedError if the answer cannot be written as UTF-8."""
     try:
         str(answer).encode()

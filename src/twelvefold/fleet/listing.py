@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from twelvefold.errors import RefusedError
 from twelvefold.fleet.config import Config, Declared, Wave
+from twelvefold.service import Answer
 
 SHOWN = 5
 """So many names are in a sentence, at most."""
@@ -31,7 +32,7 @@ class Listed:
     folder: str = ""
     wave: str | None = None
     ref: str | None = None
-    answers: Mapping[str, str | bool] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
     heal: bool = False
     is_discovered: bool = False
     """Found on a forge, so that it may be no service."""
