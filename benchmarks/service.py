@@ -113,12 +113,10 @@ def measure(contender: Contender, seconds: int) -> Figures:
 def serving(contender: Contender, port: int) -> Iterator[subprocess.Popen[bytes]]:
     fill = {"port": str(port)}
     environment = {name: value.format(**fill) for name, value in contender.environment.items()}
-    hidden = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
-    kept = {name: value for name, value in without_project().items() if name not in hidden}
     process = subprocess.Popen(
         [str(part).format(**fill) for part in contender.command],
         cwd=contender.folder,
-        env={**kept, **environment},
+        env={**without_project("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"), **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from commands import succeed
 from environments import EVERYTHING, TEMPLATE, render, service_python
+from rendered import OF_A_CALLING_MAKE
 
 if TYPE_CHECKING:
     from browser import Browser
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from histories import History
     from widened import Deploy
 
-# What `make test ARGS="-k this"` says to pytest is not for the makes that tests call.
-for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+# What `make test ARGS="-k this"` says to pytest, and to uv, is not for the makes that tests call.
+for name in (*OF_A_CALLING_MAKE, "ARGS", "UV_PYTHON"):
     os.environ.pop(name, None)
 
 # Examples render services, on machines of any speed: their number is bounded, not their time. They are the same in each
