@@ -26,6 +26,7 @@ from conftest import commit, git
 from histories import FILES, MERGED, SLUG, History, edit, render, twelvefold, write
 from kill_points import KILLED, Points, at_point, each_point, fill_the_disk, interrupt, kill
 from read_only import read_only
+from required import require_program
 from trees import tree
 from twelvefold.commands import INTERRUPTED
 from twelvefold.engine import transaction
@@ -419,9 +420,7 @@ def test_a_no_op_changes_no_file_and_no_time(is_named: bool, case: Case, monkeyp
 
 def test_the_system_sees_no_file_opened_for_writing_by_a_no_op(case: Case) -> None:
     log = case.tmp / "strace.log"
-    if not shutil.which("strace"):
-        assert os.environ.get("REQUIRE_TOOLS") != "1", "strace is missing"
-        pytest.skip("needs strace")
+    require_program("strace")
     if run("strace", "-o", log, "true").returncode:
         pytest.skip("needs a system that lets strace look")
     case.rollup("--no-lock", "--commit")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from commands import run
 from conftest import Render
 from environments import CHASSIS_TESTS, chassis_path, without_project
+from required import require_program
 from running import Running, children, environment_of, running
 from widened import Deploy
 
@@ -38,18 +38,11 @@ class Load:
     errors: int
 
 
-def wrk() -> str:
-    found = shutil.which("wrk")
-    if found is None:
-        assert os.environ.get("REQUIRE_TOOLS") != "1", "wrk is missing; it is in Debian's package of that name"
-        pytest.skip("needs wrk")
-    return found
-
-
 def load_during(service: Running, seconds: float, sig: int = signal.SIGTERM) -> Load:
     """Send requests as fast as one thread can; after half a second, send `sig`."""
     url = f"http://127.0.0.1:{service.port}{PATH}"
-    command = [wrk(), "--threads", "1", "--connections", "16", "--duration", f"{seconds:.0f}s", url]
+    options = ["--threads", "1", "--connections", "16", "--duration", f"{seconds:.0f}s"]
+    command = [str(require_program("wrk")), *options, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
         time.sleep(0.5)
         service.process.send_signal(sig)

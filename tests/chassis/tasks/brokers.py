@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from tasks.queues import needed
+from required import SERVICES, require
 
 START_SECONDS = 60
 RABBITMQ_FOLDER = "/usr/lib/rabbitmq/bin"  # Debian's own command changes the user first
@@ -78,8 +78,7 @@ def free_port() -> int:
 
 def program(name: str, path: str | None = None) -> str:
     """Where a server is installed. Skips the test if it is not, or fails it where servers are required."""
-    found = shutil.which(name, path=path)
-    return found or needed(f"needs {name} on the PATH")
+    return require(shutil.which(name, path=path), f"{name} on the PATH", SERVICES)
 
 
 @contextlib.asynccontextmanager
