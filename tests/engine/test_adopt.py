@@ -148,6 +148,7 @@ def test_answers_are_guessed_and_may_be_given(history: History, tmp_path: Path) 
             "ssh://git@gitlab.com/a/c.git",
             {"owner": "a", "repository_url": "https://gitlab.com/a/c", "ci": "gitlab"},
         ),
+        ("git.example.com:/a/c.git", {"owner": "a", "repository_url": "https://git.example.com/a/c"}),
         ("git@git.example.com:a/c", {"owner": "a", "repository_url": "https://git.example.com/a/c"}),
         ("/srv/git/c.git", {}),
         ("../c", {}),

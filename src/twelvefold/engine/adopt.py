@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from twelvefold.engine import pyproject
 from twelvefold.engine import template as templates
@@ -20,7 +19,8 @@ from twelvefold.engine.requirements import refuse_elsewhere
 from twelvefold.engine.rollup import Rollup, Wanted, refuse_other_paths, uncommitted
 from twelvefold.engine.template import Template
 from twelvefold.errors import RefusedError
-from twelvefold.git import GitError, git, without_credentials
+from twelvefold.git import GitError, git
+from twelvefold.repository_url import on_forge
 from twelvefold.service import MEMORY, Answer, Repository, Service
 
 SCARAPLATE = ".scaraplate.conf"  # where scaraplate keeps the answers by default
@@ -134,18 +134,14 @@ def _package(root: Path, slug: str) -> str | None:
 
 def _of_remote(root: Path) -> dict[str, Answer]:
     try:
-        remote = without_credentials(git(root, "remote", "get-url", "origin"))
+        forge, path = on_forge(git(root, "remote", "get-url", "origin")) or ("", "")
     except GitError:
         return {}
-    url = re.sub(r"^(?:[\w.-]+@)?([\w.-]+):(?!/)", r"https://\1/", remote).removesuffix(".git")
-    parts = urlsplit(url)
-    path = parts.path.strip("/")
-    if not parts.hostname or "/" not in path:
+    if "/" not in path:
         return {}
-    page = f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} else f"https://{parts.hostname}"
-    answers: dict[str, Answer] = {"owner": path.rpartition("/")[0], "repository_url": f"{page}/{path}"}
-    host = next((name for name in ("gitlab", "github") if name in parts.hostname), None)
-    return {**answers, "ci": host} if host else answers
+    answers: dict[str, Answer] = {"owner": path.rpartition("/")[0], "repository_url": f"{forge}/{path}"}
+    ci = next((name for name in ("gitlab", "github") if name in forge), None)
+    return {**answers, "ci": ci} if ci else answers
 
 
 def _ci(root: Path) -> dict[str, Answer]:
