@@ -21,6 +21,7 @@ import render as main_job
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
 from environments import render, service_python
+from ports import free_port
 
 SCRATCH = main_job.SCRATCH / "memory"
 STEP = 20_000
@@ -59,7 +60,7 @@ def main() -> None:
     wanted = parser.parse_args().requests
     folder = main_job.empty(SCRATCH)
     python, service = service_python(), render(folder)
-    port = bench.free_port()
+    port = free_port()
     (contender,) = (one for one in bench.contenders(python, service, "") if "everything on" in one.name)
     with bench.serving(contender, port) as process:
         bench.first_answer(process, f"http://127.0.0.1:{port}{contender.path}")

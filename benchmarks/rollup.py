@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "scripts")]
 
 from rollup_checks import BASIC, HARD, Check, Result, basic_edits, failed, hard_edits  # noqa: E402
-from rollup_template import ROOT, commit, git, make  # noqa: E402
+from rollup_template import CHASSIS, ROOT, commit, git, make  # noqa: E402
 
 from rendered import without_project  # noqa: E402
 
@@ -437,7 +437,7 @@ def of_this_template(folder: Path, rounds: int) -> dict[str, float]:
 def later(template: Path) -> None:
     """Change an owned and a merged file, as a release does."""
     project = template / "<<cookiecutter.project_slug>>"
-    with (project / "src/chassis/__init__.py").open("a") as file:
+    with (project / f"{CHASSIS}/__init__.py").open("a") as file:
         file.write("# One more line.\n")
     pyproject = project / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace("line-length = 120", "line-length = 119"))

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import render as main_job
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
 from environments import EVERYTHING, render, service_path, service_python, without_project
+from ports import free_port
 
 SCRATCH = main_job.SCRATCH / "service"
 BENCHMARKS = Path(__file__).parent
@@ -161,11 +161,6 @@ def resident(pid: int) -> float:
 
 def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Collector(http.server.BaseHTTPRequestHandler):

@@ -14,12 +14,12 @@ import click
 import yaml
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
-from twelvefold import latch
+from twelvefold import latch, safe_yaml
 from twelvefold.engine.answers import named_after, packages_of
 from twelvefold.engine.guards import refuse_own_application, refuse_what_would_be_lost
 from twelvefold.engine.template import refuse_old_engine
 from twelvefold.errors import RefusedError
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Answer, folders_above
+from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Answer, folders_above, refuse_no_answer
 
 RESTORE = "Restore it from git: git checkout --"
 # What Jinja would not copy as it stands: the template's delimiters, and line ends, which Jinja normalises.
@@ -77,11 +77,7 @@ class Answers(CookieCutterContext):
         return content
 
     def _check(self, question: str, answer: object) -> None:
-        if question.startswith("_"):
-            raise RefusedError(f"{self.path} sets {question}, which is the template's. Remove that line.")
-        if not isinstance(answer, (str, bool)):
-            shown = type(answer).__name__ if isinstance(answer, (list, dict)) else repr(answer)
-            raise RefusedError(f"{self.path}: {question} must be a text, true or false, not {shown}.")
+        refuse_no_answer(self.path, question, answer)
         choices = asked().get(question)
         if isinstance(choices, list) and answer not in choices:
             raise RefusedError(f"{self.path}: {question} is {json.dumps(answer)}; change it to {' or '.join(choices)}.")
@@ -102,7 +98,7 @@ def inert(answer: Answer) -> str:
 
 def refuse_new_rules() -> None:
     """Raise RefusedError if this package is older than scaraplate.yaml asks for; `twelvefold` looks by itself."""
-    rules = _of_template("scaraplate.yaml", yaml.safe_load, yaml.YAMLError)
+    rules = _of_template("scaraplate.yaml", safe_yaml.load, yaml.YAMLError)
     source = str(asked().get("_template_url", ""))
     refuse_old_engine(rules, source, "scaraplate rollup TEMPLATE SERVICE")
 

@@ -225,15 +225,20 @@ def load(root: Path, name: Path) -> dict[str, Any]:
 
 
 def _answers(content: Mapping[str, Any]) -> dict[str, Answer]:
-    """Raises RefusedError if a question is the template's own, or an answer is none that a person can give."""
+    """Raises RefusedError if one is none."""
     for question, answer in content.items():
-        if question.startswith("_"):
-            raise RefusedError(f"{ANSWERS} sets {question}, which is the template's. Remove that line.")
-        if not isinstance(answer, (str, bool)):
-            kind = {list: "a list", dict: "an object", type(None): "null"}.get(type(answer), repr(answer))
-            raise RefusedError(f"{ANSWERS}: {question} must be a text, true or false, not {kind}. Change that line.")
+        refuse_no_answer(ANSWERS, question, answer)
         refuse_half_characters(question, answer)
     return dict(content)
+
+
+def refuse_no_answer(path: Path, question: str, answer: object) -> None:
+    """Raise RefusedError if the question is the template's own, or the answer in `path` none that a person can give."""
+    if question.startswith("_"):
+        raise RefusedError(f"{path} sets {question}, which is the template's. Remove that line.")
+    if not isinstance(answer, (str, bool)):
+        kind = {list: "a list", dict: "an object", type(None): "null"}.get(type(answer), repr(answer))
+        raise RefusedError(f"{path}: {question} must be a text, true or false, not {kind}. Change that line.")
 
 
 def refuse_half_characters(question: str, answer: Answer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -23,6 +22,7 @@ from chart_values import flag
 from commands import Done, run, succeed
 from conftest import Render
 from environments import EVERYTHING
+from ports import free_port
 from required import require_program
 from running import Running, running
 
@@ -249,12 +249,6 @@ def test_compose_has_it_scrape_what_listens(answers: dict[str, str | bool], rend
     assert {"source_labels": ["__address__"], "regex": "(.+):.+", "target_label": COMPONENT_LABEL} in job[
         "relabel_configs"
     ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -35,7 +35,6 @@ from twelvefold.service import File, Service
 
 TWELVEFOLD: tuple[str | Path, ...] = (sys.executable, "-c", "from twelvefold.cli import main; main()")
 Tree = Mapping[str, tuple[int, bytes] | None]
-IDENTITY = {f"GIT_{who}_{what}": "a@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 UV = '#!/bin/sh\ncd "$4" && printf locked >uv.lock.new && mv uv.lock.new uv.lock\n'
 NEWER: dict[str, str | None] = {
     "Makefile": "run:\n\techo run newer\n",
@@ -84,13 +83,11 @@ class Case:
 
 @pytest.fixture(autouse=True)
 def _without_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No fsync: what a killed process has written is there. A uv that is quick. A name to commit with."""
+    """No fsync: what a killed process has written is there. A uv that is quick."""
     monkeypatch.setattr(os, "fsync", lambda _handle: None)
     write(tmp_path, "bin/uv", UV)
     (tmp_path / "bin/uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    for name, value in IDENTITY.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 from commands import run
 from conftest import Render
 from environments import CHASSIS_TESTS, chassis_path, without_project
+from ports import free_port
 from required import require_program
 from running import Running, children, environment_of, running
 from widened import Deploy
@@ -97,8 +97,7 @@ def test_the_load_notices_when_something_is_lost(how: dict[str, str], rendered: 
 
 
 def test_it_may_be_killed_and_started_again_and_again(rendered: Render, python: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     for _ in range(3):
         with running(rendered(), python, PORT=str(port)) as started:
             assert started.get(PATH).status == 200

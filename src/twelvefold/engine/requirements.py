@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from twelvefold import safe_yaml
 from twelvefold.engine.pyproject import Table, parsed, table
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob
@@ -263,12 +264,14 @@ def _of_other_files(files: Files, declared: set[str]) -> Iterator[str]:
 
 
 def _of_conda(text: str) -> list[str]:
+    from packaging.utils import canonicalize_name
+
     try:
-        content = yaml.safe_load(text)
+        content = safe_yaml.load(text)
     except yaml.YAMLError:
         return ["which cannot be read"]
     found = content.get("dependencies") if isinstance(content, dict) else None
     several = found if isinstance(found, list) else []
     pip = [one for each in several if isinstance(each, dict) for one in each.get("pip") or []]
     names = [re.split(r"[\s=<>!\[]", str(one), maxsplit=1)[0] for one in [*several, *pip] if isinstance(one, str)]
-    return [re.sub(r"[-_.]+", "-", name).lower() for name in names if name]
+    return [canonicalize_name(name) for name in names if name]
