@@ -21,6 +21,7 @@ import render as main_job
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
 from environments import render
+from ports import free_port
 
 SCRATCH = main_job.SCRATCH / "memory"
 STEP = 20_000
@@ -60,7 +61,7 @@ def main() -> None:
     folder = main_job.empty(SCRATCH)
     service = render(folder)
     python = bench.installed(service)
-    port = bench.free_port()
+    port = free_port()
     (contender,) = (one for one in bench.contenders(python, service, "") if "everything on" in one.name)
     with bench.serving(contender, port) as process:
         bench.first_answer(process, f"http://127.0.0.1:{port}{contender.path}")

@@ -29,7 +29,7 @@ sys.path[:0] = [str(HERE.parent / "tests")]
 
 from commands import succeed  # noqa: E402
 from conftest import commit, git  # noqa: E402
-from environments import SERVICE, TEMPLATE, render  # noqa: E402
+from environments import SERVICE, TEMPLATE, render, without_project  # noqa: E402
 from forge_server import TOKEN, Forge, Handler, serving  # noqa: E402
 
 ADDRESS = "https://github.com/org/twelvefold"
@@ -63,7 +63,7 @@ class Bench:
         if is_cold:
             shutil.rmtree(caches, ignore_errors=True)
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+            **without_project(*(name for name in os.environ if name.startswith("PYTHON"))),
             "GIT_CONFIG_GLOBAL": str(self.clone.parent / "gitconfig"),
             "UV_CACHE_DIR": str(caches / "uv"),
             "TWELVEFOLD_CACHE": str(caches / "templates"),

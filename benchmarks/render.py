@@ -100,8 +100,7 @@ def install_peer(python: Path) -> None:
 
 def environment(python: Path) -> dict[str, str]:
     """This process's environment, less what would slow a contender down, help it, or make it talk."""
-    hidden = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
-    kept = {name: value for name, value in without_project().items() if name not in hidden}
+    kept = without_project("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
     return {**kept, "UV_PYTHON": str(python), "UV_PYTHON_DOWNLOADS": "never", "PYTHONUNBUFFERED": "1"}
 
 

@@ -21,10 +21,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "scripts")]
 
 from rollup_checks import BASIC, HARD, Check, Result, basic_edits, failed, hard_edits  # noqa: E402
-from rollup_template import ROOT, commit, git, make  # noqa: E402
+from rollup_template import CHASSIS, ROOT, commit, git, make  # noqa: E402
+
+from rendered import without_project  # noqa: E402
 
 CACHE = ROOT / ".cache/bench-rollup"
 OURS = Path(sys.executable).parent
@@ -47,8 +50,6 @@ for argument do
 done
 exec {git} "$@"
 """
-# What would slow a tool down, help it, or let it find another project.
-HIDDEN = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"}
 WRITES = re.compile(r'\bopen(?:at)?\((?:AT_FDCWD<(?P<folder>[^>]*)>, )?"(?P<path>[^"]+)", [^)]*O_(?:WRONLY|RDWR)')
 RENAMES = re.compile(r'\brename(?:at2?)?\(.*(?:AT_FDCWD<(?P<folder>[^>]*)>, )?"(?P<path>[^"]+)"(?:, [\w|]+)?\) = 0')
 
@@ -194,13 +195,12 @@ class Row:
 
 @cache
 def environment() -> dict[str, str]:
-    """This process's environment, with a home of its own."""
+    """This process's environment, with a home of its own, and without what would slow a tool down or help it."""
     home = CACHE / "home"
     home.mkdir(parents=True, exist_ok=True)
     (home / ".gitconfig").write_text(GITCONFIG)
-    kept = {name: value for name, value in os.environ.items() if name not in HIDDEN}
     return {
-        **kept,
+        **without_project("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
         "TWELVEFOLD_QUIET": "1",
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
@@ -437,7 +437,7 @@ def of_this_template(folder: Path, rounds: int) -> dict[str, float]:
 def later(template: Path) -> None:
     """Change an owned and a merged file, as a release does."""
     project = template / "<<cookiecutter.project_slug>>"
-    with (project / "src/chassis/__init__.py").open("a") as file:
+    with (project / f"{CHASSIS}/__init__.py").open("a") as file:
         file.write("# One more line.\n")
     pyproject = project / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace("line-length = 120", "line-length = 119"))

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import yaml
-from rollup_template import files, filled, picture
+from rollup_template import CHASSIS, files, filled, picture
 
 OWN_PICTURE = picture(200)
 MARKERS = (b"<<<<<<<", b">>>>>>>", b"|||||||")
@@ -98,7 +98,7 @@ def hard_edits(service: Path) -> None:
     edit(service, ".gitignore", "*.log\n", "*.log\n!keep.log\n")
     edit(
         service,
-        "src/chassis/logging.py",
+        f"{CHASSIS}/logging.py",
         "def is_quiet()",
         "def is_ours() -> bool:\n    return True\n\n\ndef is_quiet()",
     )
@@ -201,11 +201,11 @@ BASIC: Mapping[str, Check] = {
     "a deleted seed stays deleted": partial(is_gone, "src/@package@/example.py"),
     "no conflict markers": has_no_markers,
     "no rejected hunks": has_no_rejects,
-    "the new module": partial(is_template_s, "src/chassis/tracing.py"),
-    "the retired module is gone": partial(is_gone, "src/chassis/legacy.py"),
-    "the renamed module": partial(is_template_s, "src/chassis/telemetry.py"),
-    "its old name is gone": partial(is_gone, "src/chassis/metrics.py"),
-    "the changed module": partial(is_template_s, "src/chassis/logging.py"),
+    "the new module": partial(is_template_s, f"{CHASSIS}/tracing.py"),
+    "the retired module is gone": partial(is_gone, f"{CHASSIS}/legacy.py"),
+    "the renamed module": partial(is_template_s, f"{CHASSIS}/telemetry.py"),
+    "its old name is gone": partial(is_gone, f"{CHASSIS}/metrics.py"),
+    "the changed module": partial(is_template_s, f"{CHASSIS}/logging.py"),
     "the new script is executable": partial(is_executable, "scripts/check.sh"),
     "the template's picture": partial(is_template_s, "assets/logo.png"),
 }
@@ -238,7 +238,7 @@ HARD: Mapping[str, Check] = {
     "the team's negated pattern": partial(is_not_ignored, "keep.log"),
     "the template's ignored folder": partial(holds, ".gitignore", "dist/"),
     "the team's edit in a module": partial(is_somewhere, "def is_ours()"),
-    "the template's edit in that module": partial(holds, "src/chassis/logging.py", 'LEVEL = "debug"'),
+    "the template's edit in that module": partial(holds, f"{CHASSIS}/logging.py", 'LEVEL = "debug"'),
     "a script became executable": partial(is_executable, "scripts/lint.sh"),
     "the team's script stays executable": partial(is_executable, "scripts/ours.sh"),
     "a clash is told": partial(is_said, "mkdocs.yml"),

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = {"slug": "pay-api", "package": "pay_api", "description": "Takes payments."}
 VERSIONS = ("v1", "v2", "v3")
 OWNED, SHARED, SEED = "owned", "shared", "seed"
-RENAMED = {"docs/operations.md": "docs/runbook.md", "src/chassis/metrics.py": "src/chassis/telemetry.py"}
+CHASSIS = "vendor/chassis/src/chassis"
+RENAMED = {"docs/operations.md": "docs/runbook.md", f"{CHASSIS}/metrics.py": f"{CHASSIS}/telemetry.py"}
 MODULES = (
     *("settings", "logging", "health", "lifecycle", "errors", "context", "limits", "server", "signals", "startup"),
     *("shutdown", "security", "headers", "pagination", "retry", "clock", "cache", "queue"),
@@ -88,15 +89,14 @@ def files(version: str) -> dict[str, Item]:
     found = {**_shared(number), **_scripts(number), **_documents(number), **_seeds()}
     levels = {"logging": "debug" if number > 1 else "info", "health": "error" if number > 2 else "info"}
     for name in MODULES:
-        found[f"src/chassis/{name}.py"] = Item(OWNED, module(name, levels.get(name, "info")))
-    found["src/chassis/__init__.py"] = Item(OWNED, '"""What every service has."""\n')
-    found[RENAMED["src/chassis/metrics.py"] if number > 1 else "src/chassis/metrics.py"] = Item(
-        OWNED, module("metrics")
-    )
+        found[f"{CHASSIS}/{name}.py"] = Item(OWNED, module(name, levels.get(name, "info")))
+    found[f"{CHASSIS}/__init__.py"] = Item(OWNED, '"""What every service has."""\n')
+    metrics = f"{CHASSIS}/metrics.py"
+    found[RENAMED[metrics] if number > 1 else metrics] = Item(OWNED, module("metrics"))
     if number > 1:
-        found["src/chassis/tracing.py"] = Item(OWNED, module("tracing"))
+        found[f"{CHASSIS}/tracing.py"] = Item(OWNED, module("tracing"))
     if number < 3:
-        found["src/chassis/legacy.py"] = Item(OWNED, module("legacy"))
+        found[f"{CHASSIS}/legacy.py"] = Item(OWNED, module("legacy"))
     found["assets/logo.png"] = Item(OWNED, picture(number))
     return found
 
@@ -422,6 +422,7 @@ EXTENSION = text(
         def __init__(self, environment):
             super().__init__(environment)
             environment.globals["template_dir"] = str(Path(__file__).resolve().parent)
+            environment.filters["left_out"] = lambda answers: []
     '''
 )
 

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import render as main_job
 sys.path.insert(0, str(main_job.TEMPLATE / "tests"))
 
 from environments import EVERYTHING, interpreter, render, without_project
+from ports import free_port
 
 SCRATCH = main_job.SCRATCH / "service"
 BENCHMARKS = Path(__file__).parent
@@ -113,8 +113,7 @@ def measure(contender: Contender, seconds: int) -> Figures:
 def serving(contender: Contender, port: int) -> Iterator[subprocess.Popen[bytes]]:
     fill = {"port": str(port)}
     environment = {name: value.format(**fill) for name, value in contender.environment.items()}
-    hidden = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
-    kept = {name: value for name, value in without_project().items() if name not in hidden}
+    kept = without_project("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
     with (SCRATCH / "output").open("wb") as output:
         process = subprocess.Popen(
             [str(part).format(**fill) for part in contender.command],
@@ -164,11 +163,6 @@ def resident(pid: int) -> float:
 
 def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Collector(http.server.BaseHTTPRequestHandler):

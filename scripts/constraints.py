@@ -6,17 +6,14 @@ Run by `make constraints`.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import tempfile
 import tomllib
 from pathlib import Path
 
-from cookiecutter.main import cookiecutter
+from rendered import EVERYTHING, TEMPLATE, render
 
-TEMPLATE = Path(__file__).resolve().parents[1]
 PYPROJECT = TEMPLATE / "<<cookiecutter.project_slug>>" / "pyproject.toml"
 PINS = re.compile(r"(?<=^constraint-dependencies = \[\n)(?:  .*\n)*(?=\]$)", re.MULTILINE)
 
@@ -37,19 +34,9 @@ def requirement(package: dict[str, object]) -> str:
     return f"{package['name']}=={package['version']}{marker}"
 
 
-def everything() -> dict[str, bool]:
-    """Answers with which a service has all capabilities."""
-    declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
-    return {question: True for question, default in declared.items() if isinstance(default, bool)}
-
-
 def main() -> None:
-    os.environ["TWELVEFOLD_QUIET"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
-        service = cookiecutter(
-            str(TEMPLATE), no_input=True, output_dir=scratch, default_config=True, extra_context=everything()
-        )
-        pins = "".join(f'  "{pin}",\n' for pin in newest(Path(service)))
+        pins = "".join(f'  "{pin}",\n' for pin in newest(render(Path(scratch), **EVERYTHING)))
     before = PYPROJECT.read_text(encoding="utf-8")
     PYPROJECT.write_text(PINS.sub(lambda _: pins, before), encoding="utf-8")
 

@@ -13,8 +13,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from rendered import TEMPLATE, run
-from serving import environment, follow, install, own_interrupts, render, started, step, wait_for_address
+from rendered import TEMPLATE, run, without_project
+from serving import follow, install, own_interrupts, render_anew, started, step, wait_for_address
 
 EXAMPLES = TEMPLATE / "examples"
 SCRATCH = TEMPLATE / ".cache" / "examples"
@@ -62,7 +62,7 @@ def show(example: Path) -> int:
     install(service)
     package = answers_of(service)["package_name"]
     subprocess.run(
-        [service / ".venv/bin/python", "-m", package, "db", "upgrade"], cwd=service, env=environment(), check=True
+        [service / ".venv/bin/python", "-m", package, "db", "upgrade"], cwd=service, env=without_project(), check=True
     )
     with started(service, package) as process:
         address = wait_for_address(process)
@@ -73,7 +73,7 @@ def show(example: Path) -> int:
 
 def written(example: Path, scratch: Path) -> Path:
     """The service that a team made of a render: below `scratch`, which is emptied, and committed."""
-    service = render(scratch, json.loads((example / "answers.json").read_text(encoding="utf-8")))
+    service = render_anew(scratch, **json.loads((example / "answers.json").read_text(encoding="utf-8")))
     lay_over(example, service)
     commit(service, "The example")
     return service

@@ -24,8 +24,8 @@ from typing import Any
 
 from example import AUTHOR, commit, copy_template
 from release import VERSION_SET, numbers, unreleased
-from rendered import TEMPLATE, render_here, run
-from serving import environment, held_interrupts, own_interrupts, step
+from rendered import TEMPLATE, render, run, without_project
+from serving import held_interrupts, own_interrupts, step
 
 FLEET = TEMPLATE / "examples" / "fleet"
 SCRATCH = TEMPLATE / ".cache" / "fleet-demo"
@@ -179,9 +179,8 @@ def make_service(name: str, about: Mapping[str, Any], versions: Mapping[str, str
     template = SCRATCH / "template"
     version = versions[about["release"]]
     git(template, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", version)
-    os.environ["TWELVEFOLD_QUIET"] = "1"
     answers = {"project_name": name.title(), "owner": "shop", **about.get("answers", {})}
-    service = render_here(template, SCRATCH / "services", answers)
+    service = render(SCRATCH / "services", template, **answers)
     edit(service, about.get("edits", []))
     return service
 
@@ -190,7 +189,7 @@ def lock(services: Sequence[Path]) -> None:
     """Make their uv.lock, all at once. Raises CalledProcessError for the first that fails."""
     command = ["uv", "lock", "--quiet"]
     running = [
-        subprocess.Popen(command, cwd=service, env=environment(), stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(command, cwd=service, env=without_project(), stderr=subprocess.PIPE, text=True)
         for service in services
     ]
     for service, process in zip(services, running, strict=True):
@@ -226,7 +225,7 @@ def told_to_stop(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     process = None
     try:
         with held_interrupts():
-            process = subprocess.Popen(command, cwd=SCRATCH, env=environment(), start_new_session=True)
+            process = subprocess.Popen(command, cwd=SCRATCH, env=without_project(), start_new_session=True)
         yield process
     except KeyboardInterrupt:
         if process is None:
@@ -248,7 +247,7 @@ def refuse_other_outcomes(
     Raises DemoError if one came out other than services.toml, or `expected`, says.
     """
     command = ["twelvefold", "fleet", "status", "--json"]
-    done = subprocess.run(command, cwd=SCRATCH, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=SCRATCH, env=without_project(), capture_output=True, text=True, check=False)
     known = {one["name"]: one for one in json.loads(done.stdout)}
     for name, result in known.items():
         wanted = (expected or {}).get(name, services[name]["outcome"])

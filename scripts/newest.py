@@ -30,7 +30,7 @@ def attempt(scratch: Path) -> None:
     template = Path(shutil.copytree(TEMPLATE, scratch / "template", ignore=MADE))
     run("python", template / "scripts" / "constraints.py", folder=template)
     say(what_moved(template))
-    service = render(template, scratch)
+    service = render(scratch, template)
     run("make", "install", folder=service)
     run("make", "test", folder=service)
 

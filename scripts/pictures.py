@@ -20,10 +20,9 @@ from rich.console import Console
 from rich.text import Text
 
 import made_up
-from rendered import TEMPLATE, run
-from rendered import render as rendered_from
+from rendered import TEMPLATE, render, run
 from run import SCRATCH
-from serving import install, render, started, wait_for_address
+from serving import install, render_anew, started, wait_for_address
 from twelvefold.cli import main as twelvefold
 from twelvefold.fleet.page import page
 
@@ -62,7 +61,7 @@ def main() -> int:
     if chromium is None:
         sys.stderr.write("chromium is missing; on Debian: apt-get install chromium\n")
         return 2
-    service = render(SCRATCH)
+    service = render_anew(SCRATCH)
     install(service)
     with started(service, "my_service") as process:
         screenshot(chromium, wait_for_address(process) + "/docs", IMAGES / "api-docs.png", "1100,600")
@@ -77,7 +76,7 @@ def picture_rollup(chromium: str, folder: Path) -> None:
     template = folder / "twelvefold"
     run("git", "clone", "--quiet", TEMPLATE, template, folder=folder)
     release(template, RELEASED)
-    service = rendered_from(template, folder)
+    service = render(folder, template)
     edit(service, EDITS)
     run("git", "init", "--quiet", folder=service)
     commit(service)

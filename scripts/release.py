@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from rendered import without_project
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "cookiecutter.json"
@@ -24,7 +25,6 @@ WRITTEN = [ANSWERS, CHANGELOG, RELEASES, *PARTS]
 VERSION_SET = re.compile(r'(?<="_template_version": ")[^"]+')
 VERSION_VENDORED = re.compile(r'(?<=["=])[\w.]+(?=\+vendored")')
 NUMBERS = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-OF_THE_CALLING_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 
 
 class ReleaseError(Exception):
@@ -93,8 +93,7 @@ def date_section(version: str) -> None:
 
 def make(target: str) -> None:
     # As from a shell: a make below another announces the folders that it enters, where tests read its output.
-    environment = {name: value for name, value in os.environ.items() if name not in OF_THE_CALLING_MAKE}
-    if subprocess.run(["make", target], cwd=ROOT, env=environment, check=False).returncode:
+    if subprocess.run(["make", target], cwd=ROOT, env=without_project(), check=False).returncode:
         raise ReleaseError(f"make {target} failed; its output is above.")
 
 

@@ -12,7 +12,7 @@ import time
 import urllib.request
 
 from rendered import TEMPLATE
-from serving import follow, install, own_interrupts, render, started, step, wait_for_address
+from serving import follow, install, own_interrupts, render_anew, started, step, wait_for_address
 
 SCRATCH = TEMPLATE / ".cache" / "run"
 WHAT_TO_SEE = """
@@ -41,7 +41,7 @@ def main() -> int:
 def serve() -> int:
     began = time.monotonic()
     step("Rendering a service with the default answers ...")
-    service = render(SCRATCH)
+    service = render_anew(SCRATCH)
     step("Installing it (a first run downloads its dependencies) ...")
     install(service)
     step("Starting it ...")

@@ -9,10 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from rendered import POINTERS, TEMPLATE, render_here
+from rendered import render, without_project
 
 LISTENING = re.compile(r"listening on (http://\S+)")
 
@@ -21,22 +21,15 @@ def step(sentence: str) -> None:
     print(f"twelvefold: {sentence}", flush=True)
 
 
-def render(scratch: Path, answers: Mapping[str, str | bool] | None = None) -> Path:
-    """Render the template, by default with its default answers, into the folder `scratch`, which is emptied."""
-    os.environ["TWELVEFOLD_QUIET"] = "1"
+def render_anew(scratch: Path, **answers: str | bool) -> Path:
+    """Render the template into the folder `scratch`, which is emptied."""
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    return render_here(TEMPLATE, scratch, answers or {})
+    return render(scratch, **answers)
 
 
 def install(service: Path) -> None:
     """Make its virtual environment. Raises CalledProcessError."""
-    subprocess.run(["make", "--no-print-directory", "install"], cwd=service, env=environment(), check=True)
-
-
-def environment() -> dict[str, str]:
-    """This process's, without what points Python and uv at the template's own project."""
-    return {name: value for name, value in os.environ.items() if name not in POINTERS}
+    subprocess.run(["make", "--no-print-directory", "install"], cwd=service, env=without_project(), check=True)
 
 
 @contextlib.contextmanager
@@ -81,7 +74,7 @@ def started(service: Path, package: str) -> Iterator[subprocess.Popen[str]]:
             process = subprocess.Popen(
                 [service / ".venv/bin/python", "-m", package, "serve"],
                 cwd=service,
-                env={**environment(), "PORT": "0", "APP_LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1"},
+                env={**without_project(), "PORT": "0", "APP_LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1"},
                 stdout=subprocess.PIPE,
                 text=True,
                 start_new_session=True,

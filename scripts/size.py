@@ -6,16 +6,13 @@ if a service with the defaults has more than it may. Lower a limit where there i
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cookiecutter.main import cookiecutter
+from rendered import EVERYTHING, render
 
-TEMPLATE = Path(__file__).resolve().parents[1]
 LINES_IN_VENDOR = 6230
 FILES_BESIDE_VENDOR = 60
 
@@ -47,12 +44,10 @@ def size_of(service: Path) -> Size:
     return Size(lines[0], len(inside), lines[1], len(beside))
 
 
-def rendered(**answers: bool) -> Size:
+def rendered(**answers: str | bool) -> Size:
     """The size of a service with these answers."""
-    os.environ["TWELVEFOLD_QUIET"] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        options = {"no_input": True, "default_config": True, "extra_context": answers, "output_dir": folder}
-        return size_of(Path(cookiecutter(str(TEMPLATE), **options)))
+        return size_of(render(Path(folder), **answers))
 
 
 def main(arguments: list[str]) -> int:
@@ -61,8 +56,7 @@ def main(arguments: list[str]) -> int:
         for fault in defaults.faults:
             print(f"{fault} scripts/size.py has the limits.", file=sys.stderr)
         return 1 if defaults.faults else 0
-    questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
-    everything = rendered(**{name: True for name, default in questions.items() if isinstance(default, bool)})
+    everything = rendered(**EVERYTHING)
     print("service     lines in vendor/  files  lines beside  files")
     for name, size in (("defaults", defaults), ("everything", everything)):
         counts = (size.lines_in_vendor, size.files_in_vendor, size.lines_beside, size.files_beside)

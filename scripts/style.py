@@ -6,7 +6,6 @@ pyproject.toml, it is what does not name a service's own packages, folders and d
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import tempfile
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from cookiecutter.main import cookiecutter
 
-TEMPLATE = Path(__file__).resolve().parents[1]
+from rendered import TEMPLATE, render
+
 STYLE = TEMPLATE / ".cache/style.toml"
 RUFF = re.compile(r"^\.venv/bin/ruff .*")
 SHARED = {
@@ -30,12 +29,8 @@ SHARED = {
 
 def style_of(ci: str) -> dict[str, Any]:
     """The style of a service with this CI, read."""
-    os.environ["TWELVEFOLD_QUIET"] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        service = cookiecutter(
-            str(TEMPLATE), no_input=True, output_dir=folder, default_config=True, extra_context={"ci": ci}
-        )
-        return tomllib.loads((Path(service) / ".nitpick-style.toml").read_text(encoding="utf-8"))
+        return tomllib.loads((render(Path(folder), ci=ci) / ".nitpick-style.toml").read_text(encoding="utf-8"))
 
 
 def own_style() -> dict[str, Any]:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
-from urllib.parse import urlsplit
-
-import pytest
 
 from commands import run, succeed
 from environments import CHASSIS_TESTS, chassis_path, without_project
+from required import require_server
 
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 BROKERS = {"redis": "redis://127.0.0.1:6379/0", "nats": "nats://127.0.0.1:4222"}
@@ -35,7 +31,7 @@ REMOVE = "import asyncio, sys; from tasks import queues; asyncio.run(queues.remo
 @contextlib.contextmanager
 def database(python: Path) -> Iterator[str]:
     """The URL of a new, empty database in PostgreSQL. Skips the test if there is none, or fails it if it must be."""
-    require(POSTGRESQL)
+    require_server(POSTGRESQL)
     name = f"twelvefold_{secrets.token_hex(6)}"
     succeed(python, "-c", EXECUTE, POSTGRESQL, f"CREATE DATABASE {name}")
     try:
@@ -48,25 +44,10 @@ def database(python: Path) -> Iterator[str]:
 def queue(kind: str, python: Path) -> Iterator[dict[str, str]]:
     """The variables for a queue of one's own. Skips the test if there is no such server, or fails it if it must be."""
     url, name = BROKERS[kind], f"twelvefold-{secrets.token_hex(6)}"
-    require(url)
+    require_server(url)
     try:
         yield {"BROKER_URL": url, "APP_TASKS_QUEUE": name}
     finally:
         path = chassis_path(CHASSIS_TESTS)
         done = run(python, "-c", REMOVE, url, name, env={**without_project(), "PYTHONPATH": path})
         assert done.returncode == 0, done.stderr
-
-
-def require(url: str) -> None:
-    """Skip the test, by the server's name, if it does not answer; fail it where REQUIRE_SERVICES=1 says it must."""
-    place = urlsplit(url)
-    try:
-        socket.create_connection((str(place.hostname), place.port or 0), timeout=2).close()
-    except OSError:
-        _missing(f"{place.scheme} at {place.hostname}:{place.port}")
-
-
-def _missing(what: str) -> NoReturn:
-    if os.environ.get("REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{what} is needed: REQUIRE_SERVICES=1")
-    pytest.skip(f"needs {what}")

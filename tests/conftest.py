@@ -13,6 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from commands import succeed
 from environments import EVERYTHING, TEMPLATE, render, service_python
+from rendered import OF_A_CALLING_MAKE
+from required import require
 
 if TYPE_CHECKING:
     from browser import Browser
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from histories import History
     from widened import Deploy
 
-# What `make test ARGS="-k this"` says to pytest is not for the makes that tests call.
-for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+# What `make test ARGS="-k this"` says to pytest, and to uv, is not for the makes that tests call.
+for name in (*OF_A_CALLING_MAKE, "ARGS", "UV_PYTHON"):
     os.environ.pop(name, None)
 
 # Examples render services, on machines of any speed: their number is bounded, not their time. They are the same in each
@@ -126,10 +128,7 @@ def one_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A real browser. Skips the test where there is none, or fails it where REQUIRE_TOOLS=1."""
     import browser
 
-    if missing := browser.tools():
-        if os.environ.get("REQUIRE_TOOLS") == "1":
-            pytest.fail(f"missing: {', '.join(missing)}")
-        pytest.skip(f"needs {', '.join(missing)}; on Debian: apt-get install chromium chromium-driver")
+    require(not browser.tools(), f"{', '.join(browser.tools())}, which .ci/run installs")
     with browser.browsing(tmp_path_factory.mktemp("browser") / "profile") as found:
         yield found
 

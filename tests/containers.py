@@ -19,8 +19,8 @@ from filelock import FileLock
 
 from commands import Done, run, succeed
 from environments import CACHE, without_project
+from required import require, require_program
 from running import Running, started
-from tools import needs
 
 HOME = CACHE.parent / "images"
 BASE = "localhost/twelvefold-base:1"
@@ -43,8 +43,8 @@ class Image:
 def needs_containers() -> None:
     """Skip the test, or fail it in CI, where images cannot be built or containers cannot be run."""
     for tool in ("buildah", "mmdebstrap", "runc"):
-        needs(tool)
-    needs("root", there=os.geteuid() == 0)
+        require_program(tool)
+    require(os.geteuid() == 0, "root")
 
 
 def base_image() -> str:

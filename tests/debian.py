@@ -13,7 +13,7 @@ from filelock import FileLock
 from commands import Done, run, succeed
 from containers import CERTIFICATES
 from environments import CACHE
-from tools import needs
+from required import require, require_program
 
 HOME = CACHE.parent / "roots"
 RELEASE = "trixie"
@@ -33,8 +33,8 @@ ENVIRONMENT = {
 def needs_a_root() -> None:
     """Skip the test, or fail it in CI, where no root can be made or entered."""
     for tool in ("bwrap", "mmdebstrap"):
-        needs(tool)
-    needs("root", there=os.geteuid() == 0)
+        require_program(tool)
+    require(os.geteuid() == 0, "root")
 
 
 def debian(folder: Path) -> Path:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from advisories import ADVISORY, VULNERABLE, advisories
 from commands import succeed
 from conftest import commit, git
@@ -110,17 +108,6 @@ BREAKS = {
     "release": refused("release"),
     "deploy": refused("upgrade"),
 }
-
-
-def tool(name: str, *places: Path) -> Path:
-    """Where a program is. Skips the test if it is nowhere; fails it if REQUIRE_TOOLS is set, as .ci/run does."""
-    found = next((str(place) for place in places if place.exists()), shutil.which(name))
-    if found:
-        return Path(found)
-    message = f"{name} is needed; .ci/run installs it"
-    if os.environ.get("REQUIRE_TOOLS") == "1":
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def repository(service: Path, remote: str) -> Path:

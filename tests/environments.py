@@ -6,7 +6,6 @@ where the interpreter of that version is, or exits with code 3 if this machine h
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,34 +13,29 @@ import sys
 import tomllib
 from pathlib import Path
 
-from cookiecutter.main import cookiecutter
 from filelock import FileLock
 from packaging.version import Version
 
 from installed import search_path, sources
 
-TEMPLATE = Path(__file__).resolve().parents[1]
+# Where this file is run, and where benchmarks import it, only its own folder is on the path.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from rendered import EVERYTHING as EVERYTHING
+from rendered import QUESTIONS
+from rendered import TEMPLATE as TEMPLATE
+from rendered import render as render
+from rendered import without_project as without_project
+
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 CHASSIS_TESTS = TEMPLATE / "tests" / "chassis"
-DECLARED = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 # A fork's own, in a fork.
-ADDRESS = str(DECLARED["_template_url"])
+ADDRESS = str(QUESTIONS["_template_url"])
 CACHE = TEMPLATE / ".cache" / "services"
-# What is installed for all of them serves those that need less.
-EVERYTHING: dict[str, str | bool] = {name: True for name, default in DECLARED.items() if isinstance(default, bool)}
 
 # What `make release` sets, and a service tells as its chassis' version.
-VERSION: str = DECLARED["_template_version"]
+VERSION: str = QUESTIONS["_template_version"]
 CHASSIS_VERSION = str(Version(VERSION))  # as installers write it
-
-
-def render(output: Path, **answers: str | bool) -> Path:
-    """Render the template with its defaults and `answers` into a new folder below `output`."""
-    os.environ["TWELVEFOLD_QUIET"] = "1"
-    output.mkdir(parents=True, exist_ok=True)
-    return Path(
-        cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(output), default_config=True)
-    )
 
 
 def service_python(version: str = "") -> Path:
@@ -54,6 +48,7 @@ def service_python(version: str = "") -> Path:
     home = CACHE / name
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(CACHE / f"{name}.lock"):
+        # What is installed for all services serves those that need less.
         rendered = render(_absent(CACHE / f"{name}.new"), **EVERYTHING)
         add = ["uv", "--quiet", "add", "--frozen", *_examples_own()]
         subprocess.run(add, cwd=rendered, env=without_project(), check=True)
@@ -110,12 +105,6 @@ def service_path(service: Path) -> str:
 def chassis_path(*others: Path) -> str:
     """PYTHONPATH for the chassis and all parts where they lie in the template, and for `others`."""
     return os.pathsep.join(map(str, (*sources(SERVICE), *others)))
-
-
-def without_project() -> dict[str, str]:
-    """This process's environment, without what points Python, uv and make at the template's own project."""
-    pointers = {"VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "MAKEFLAGS", "MAKELEVEL"}
-    return {name: value for name, value in os.environ.items() if name not in pointers}
 
 
 def _absent(path: Path) -> Path:

@@ -14,7 +14,9 @@ from click.testing import CliRunner, Result
 from hypothesis import strategies as st
 
 from conftest import git
+from forks import Answers
 from histories import MERGED, SLUG, History, twelvefold
+from rendered import render
 from twelvefold.engine.rendering.imports import imports_apart
 
 OWNED: Mapping[str, tuple[str | None, ...]] = {
@@ -291,7 +293,6 @@ def edits(*pools: tuple[Edit, ...]) -> st.SearchStrategy[list[Edit]]:
 
 
 answers = st.fixed_dictionaries({"database": st.booleans(), "ci": st.sampled_from(["gitlab", "github"])})
-Answers = Mapping[str, str | bool]
 
 
 @dataclass(frozen=True)
@@ -328,7 +329,7 @@ class World:
         self.history.repository.joinpath("hooks").mkdir(exist_ok=True)
         _put(self.history, self.versions, number)
         self.history.write(_name(number))
-        return _rendered(self.history, self.folder / f"{name}-{number}", {**self.answers, **answers})
+        return render(self.folder / f"{name}-{number}", self.history.repository, **{**self.answers, **answers})
 
     def rollup(self, number: int, *arguments: str, service: Path | None = None, is_dry: bool = False) -> Rolled:
         """Commit what is in the service and roll it up to a version."""
@@ -384,14 +385,6 @@ def _put(history: History, versions: tuple[Version, ...], number: int) -> None:
     history.migrations = {"paths": dict(version.moved)}
 
 
-def _rendered(history: History, folder: Path, answers: Answers) -> Path:
-    from cookiecutter.main import cookiecutter
-
-    options = {"no_input": True, "extra_context": dict(answers), "output_dir": str(folder), "default_config": True}
-    with imports_apart(history.repository):
-        return Path(cookiecutter(str(history.repository), **options))
-
-
 def save(service: Path) -> None:
     """Commit all there is, as a team does before a rollup."""
     git(service, "add", "--all")
@@ -410,7 +403,7 @@ def world(versions: tuple[Version, ...], answers: Answers | None = None) -> Iter
             _put(history, versions, number)
             history.release(_name(number))
             if number == 1:
-                service = _rendered(history, folder / "services", answers or {})
+                service = render(folder / "services", history.repository, **answers or {})
         git(service, "init", "--quiet")
         save(service)
         yield World(folder, versions, answers or {}, history, service)

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from conftest import commit, git
 from environments import TEMPLATE
-from rendered import render_here
+from rendered import render as render_template
 from trees import tree
 from twelvefold.cli import main
 from twelvefold.engine.rendering.imports import imports_apart
@@ -194,7 +194,7 @@ def render(history: History, version: str, folder: Path, **answers: str | bool) 
     if not checkout.exists():
         git(folder, "clone", "--quiet", str(history.repository), str(checkout))
         git(checkout, "checkout", "--quiet", version)
-    service = render_here(checkout, folder / "services", answers)
+    service = render_template(folder / "services", checkout, **answers)
     commit(service, "Rendered")
     return service
 

@@ -23,11 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from watching import WRITING
+
 Action = Callable[[], tuple[int, str]]
 Harm = Callable[[], None]
 KILLED = -signal.SIGKILL
 CALLS = ("chmod", "fchmod", "fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "unlink")
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 COMMAND_FAILED = 99  # no exit code of ours
 
 

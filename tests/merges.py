@@ -25,6 +25,23 @@ def merged(form: Format, base: str | None, template: str, service: str, rules: R
     return result.text
 
 
+def check_conforming(form: Format, one: str, other: str, rules: Rules) -> None:
+    """A text becomes what any other says, with and without texts to learn from."""
+    wanted = form.load(other)
+    for sources in ([other, one], []):
+        assert same(form.load(form.conform(one, wanted, sources, rules)), wanted)
+
+
+def check_merging(form: Format, base: str, template: str, service: str, rules: Rules) -> None:
+    """A merge says what the data's merge decides, and a second one changes nothing."""
+    result = merge_texts(form, base, template, service, rules)
+    wanted, decisions = merge(form.load(base), form.load(template), form.load(service), rules)
+    if service not in (base, template):
+        assert result.decisions == decisions
+        assert same(form.load(result.text), wanted)
+    assert merge_texts(form, template, template, result.text, rules).text == result.text
+
+
 def conform_there_and_back(form: Format, text: str, more: str) -> None:
     """Take into `text` what only `more` says, and out again."""
     data = form.load(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ports import free_port
 
 USER = "robot"
 PASSWORD = "correct-horse-battery"  # noqa: S105 - nobody's
@@ -47,8 +48,7 @@ class Registry:
 def registry(home: Path) -> Iterator[Registry]:
     """A registry that is empty, for as long as the block lasts."""
     home.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     (home / "htpasswd").write_text(f"{USER}:{HASHED}\n", encoding="utf-8")
     configuration = {
         "version": "0.1",

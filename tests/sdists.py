@@ -12,9 +12,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import urljoin
 
-import pytest
 from filelock import FileLock
 from packaging.utils import canonicalize_name, parse_sdist_filename
+
+from required import missing
 
 CACHE = Path(__file__).parents[1] / ".cache" / "sdists"
 PINNED = [
@@ -52,9 +53,7 @@ def _fetched(pin: str) -> Path:
             try:
                 content = _download(pin)
             except OSError as error:
-                if os.environ.get("REQUIRE_TOOLS") == "1":
-                    raise
-                pytest.skip(f"{pin} cannot be fetched from {INDEX}: {error}")
+                missing(f"{pin} of {INDEX}: {error}")
             draft = archive.with_suffix(".part")
             draft.write_bytes(content)
             draft.rename(archive)

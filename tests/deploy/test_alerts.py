@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -23,8 +22,9 @@ from chart_values import flag
 from commands import Done, run, succeed
 from conftest import Render
 from environments import EVERYTHING
+from ports import free_port
+from required import require_program
 from running import Running, running
-from tools import needs
 
 METRIC = re.compile(r"\b(?:app|event_loop|http|tasks?)_\w+(?=[{\[ ]|$)")
 
@@ -51,7 +51,7 @@ def cases(service: Path) -> dict[str, Case]:
 
 @pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["nothing", "everything"])
 def test_promtool_reads_the_alerts(answers: dict[str, str | bool], rendered: Render, tmp_path: Path) -> None:
-    needs("promtool")
+    require_program("promtool")
     alerts = alerts_of(rendered(**answers))
     succeed("promtool", "check", "rules", "--lint-fatal", alerts)
     broken = tmp_path / "broken.yaml"
@@ -70,19 +70,19 @@ def production_beside(service: Path, others: Sequence[Release], folder: Path) ->
 def test_of_two_namespaces_the_one_that_is_not_well_is_named(
     answers: dict[str, str | bool], rendered: Render, tmp_path: Path
 ) -> None:
-    needs("promtool")
+    require_program("promtool")
     done = production_beside(rendered(**answers), [Release("staging", "release")], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_of_two_releases_in_a_namespace_too(rendered: Render, tmp_path: Path) -> None:
-    needs("promtool")
+    require_program("promtool")
     done = production_beside(rendered(**EVERYTHING), [Release("production", "preview")], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_two_that_are_not_well_are_two_alerts(rendered: Render, tmp_path: Path) -> None:
-    needs("promtool")
+    require_program("promtool")
     service = rendered(**EVERYTHING)
     alerts = [rule["alert"] for rule in rules_of(own(service))]
     pairs = [[Release(each, "release", case) for each in ("production", "staging")] for case in CASES.values()]
@@ -110,7 +110,7 @@ def test_every_alert_has_a_case() -> None:
     ],
 )
 def test_their_cases_notice_a_change(right: str, wrong: str, fresh: Render, tmp_path: Path) -> None:
-    needs("promtool")
+    require_program("promtool")
     service = fresh(**EVERYTHING)
     text = alerts_of(service).read_text(encoding="utf-8")
     assert right in text
@@ -129,7 +129,7 @@ def test_their_cases_notice_a_change(right: str, wrong: str, fresh: Render, tmp_
 def test_they_notice_a_chart_that_does_not_tell_releases_apart(
     right: str, wrong: str, fresh: Render, tmp_path: Path
 ) -> None:
-    needs("promtool")
+    require_program("promtool")
     service = fresh(**EVERYTHING)
     template = service / "deploy/chart/templates/monitoring.yaml"
     text = template.read_text(encoding="utf-8")
@@ -233,7 +233,7 @@ def config_of(service: Path) -> str:
 
 @pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["nothing", "everything"])
 def test_compose_has_it_scrape_what_listens(answers: dict[str, str | bool], rendered: Render, tmp_path: Path) -> None:
-    needs("promtool")
+    require_program("promtool")
     service = rendered(**answers)
     text = config_of(service).replace("/etc/prometheus/", f"{alerts_of(service).parent}/")
     config = tmp_path / "prometheus.yml"
@@ -249,12 +249,6 @@ def test_compose_has_it_scrape_what_listens(answers: dict[str, str | bool], rend
     assert {"source_labels": ["__address__"], "regex": "(.+):.+", "target_label": COMPONENT_LABEL} in job[
         "relabel_configs"
     ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -303,7 +297,7 @@ def until(wanted: dict[str, str], address: str) -> None:
 
 @pytest.mark.slow
 def test_a_real_prometheus_scrapes_it_and_evaluates_the_alerts(rendered: Render, python: Path, tmp_path: Path) -> None:
-    needs("prometheus")
+    require_program("prometheus")
     quiet = dict.fromkeys(("NothingServes", "RequestsFail", "RequestsAreSlow", "BackingServiceFails"), "inactive")
     with running(rendered(), python) as service, prometheus(rendered(), service, tmp_path) as address:
         until(quiet, address)

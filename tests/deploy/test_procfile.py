@@ -14,8 +14,8 @@ import yaml
 from commands import succeed
 from conftest import Render
 from environments import EVERYTHING
+from required import require_server
 from running import Running, environment_of, package_of, started
-from tools import needs_server
 
 
 def procfile_of(service: Path) -> dict[str, str]:
@@ -51,7 +51,7 @@ def test_honcho_starts_and_ends_it(rendered: Render, python: Path) -> None:
 
 @pytest.mark.slow
 def test_honcho_starts_and_ends_all_process_types(rendered: Render, python: Path, tmp_path: Path) -> None:
-    needs_server("Redis", 6379)
+    require_server("redis://127.0.0.1:6379")
     service = rendered(**EVERYTHING)
     mine = {
         "APP_NAME": f"honcho-{uuid.uuid4().hex[:8]}",

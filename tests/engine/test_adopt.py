@@ -158,6 +158,7 @@ def test_an_answer_that_is_typed_beats_the_one_of_scaraplate(history: History, t
             "ssh://git@gitlab.com/a/c.git",
             {"owner": "a", "repository_url": "https://gitlab.com/a/c", "ci": "gitlab"},
         ),
+        ("git.example.com:/a/c.git", {"owner": "a", "repository_url": "https://git.example.com/a/c"}),
         ("git@git.example.com:a/c", {"owner": "a", "repository_url": "https://git.example.com/a/c"}),
         ("/srv/git/c.git", {}),
         ("../c", {}),

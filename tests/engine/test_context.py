@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forks import Answers
 from twelvefold.engine.rendering.context import Questions, answered, asked, context, read_questions
 from twelvefold.engine.rendering.environment import Environment
 from twelvefold.errors import RefusedError
-
-Answers = Mapping[str, str | bool]
 
 
 def by_cookiecutter(questions: Mapping[str, Any], answers: Answers) -> Any:

@@ -35,9 +35,16 @@ def test_it_is_refused_with_what_to_type(root: Path) -> None:
         refuse_flat_layout(root, RENDERED)
 
 
+def test_it_is_refused_with_a_byte_order_mark_too(root: Path) -> None:
+    write(root, "pyproject.toml", f"\ufeff{FLAT}")
+    with pytest.raises(RefusedError, match=r"vendor/"):
+        refuse_flat_layout(root, RENDERED)
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [
+        ("pyproject.toml", "build-system = 1\ntool = 2\n"),
         ("pyproject.toml", f'{FLAT}[tool.setuptools.packages.find]\ninclude = ["billing*"]\n'),
         ("pyproject.toml", f'{FLAT}[tool.setuptools]\npackages = ["billing"]\n'),
         ("pyproject.toml", FLAT.replace("setuptools", "hatchling")),

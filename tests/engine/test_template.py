@@ -15,6 +15,7 @@ from twelvefold.git import git
         ("https://git.example.com/org/template", "git+https://git.example.com/org/template"),
         ("ssh://git@host/org/template.git", "git+ssh://git@host/org/template.git"),
         ("git@host:org/template.git", "git+ssh://git@host/org/template.git"),
+        ("host:org/template.git", "git+ssh://host/org/template.git"),
         ("/srv/template", "git+file:///srv/template"),
         ("file:///srv/template", "git+file:///srv/template"),
         ("~/template", f"git+file://{Path.home()}/template"),
@@ -47,6 +48,12 @@ def test_a_bare_repository_of_its_own_is_as_good_as_any(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--bare", "template.git")
     with pytest.raises(NoReleaseError):
         find(str(tmp_path / "template.git"), None)
+
+
+@pytest.mark.parametrize("url", ["template", "gh:org/template", "bb:org/template", "ext::touch executed"])
+def test_what_git_would_not_find_is_refused_with_what_to_type(url: str) -> None:
+    with pytest.raises(RefusedError, match=r"is no folder and no URL\. Name the template: --template https://"):
+        find(url, None)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from environments import TEMPLATE
 from made_up import NOW, services
 from made_up import TEMPLATE as ADDRESS
-from tools import needs
+from required import require
 from twelvefold.fleet.page import AT_ONCE, page
 from twelvefold.fleet.results import Result, TurnOutcome
 
@@ -106,7 +106,7 @@ def test_a_service_tells_its_last_report_to_whoever_has_no_mouse(opened: Browser
 
 
 def test_it_is_readable_on_a_phone_in_the_dark_and_by_a_screen_reader(browser: Browser, tmp_path: Path) -> None:
-    needs("axe-core", there=AXE.is_file())
+    require(AXE.is_file(), "axe-core, which .ci/run installs")
     show(browser, services(100), tmp_path / "fleet.html")
     browser.click("tr[data-kind=person] .open")
     browser.wait_until(REPORT)
@@ -128,7 +128,7 @@ def violations(browser: Browser) -> list[dict[str, Any]]:
 
 
 def test_the_checker_sees_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
-    needs("axe-core", there=AXE.is_file())
+    require(AXE.is_file(), "axe-core, which .ci/run installs")
     file = tmp_path / "bad.html"
     file.write_text("<!doctype html><title>Bad</title><img src=''><p style='color:#ccc;background:#fff'>Pale.", "utf-8")
     browser.open(file.as_uri())

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from environments import TEMPLATE
+from twelvefold.strategies.rules import Rules
 
-style = runpy.run_path(str(TEMPLATE / "hooks/style.py"))["style"]
+HOOK = runpy.run_path(str(TEMPLATE / "hooks/style.py"))
+style = HOOK["style"]
+PATTERNS = st.lists(st.sampled_from(["a", "b", "*", "a*", '"p.q"']), max_size=3).map(".".join)
+RULES = st.sampled_from(["owned", "team", "default", "members", {"members": "value"}, {"members": ["id", "name"]}])
+PATHS = st.lists(st.sampled_from(["a", "ab", "b", "p.q", "*"]), max_size=4).map(tuple)
 
 
 def made(folder: Path, text: str, keys: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +48,13 @@ def test_what_the_rules_leave_to_the_template_is_guarded(
 ) -> None:
     text = '[a]\nb = "x"\nc = ["y", "z"]\nd = 1\n["p.q"]\nr = true\n'
     assert made(tmp_path, text, keys) == ({"x.toml": guarded} if guarded else {})
+
+
+@given(st.dictionaries(PATTERNS, RULES, max_size=6), PATHS)
+def test_whose_a_key_is_is_what_the_engine_says(keys: dict[str, Any], path: tuple[str, ...]) -> None:
+    """A hook cannot import the engine: plain cookiecutter runs it where there is none."""
+    of_hook = HOOK["_rule"]({HOOK["_split"](pattern): rule for pattern, rule in keys.items()}, path)
+    assert Rules.load({"": of_hook}).at(()) == Rules.load(keys).at(path)
 
 
 @pytest.mark.parametrize("value", ["false", "0", '""'])

@@ -22,7 +22,7 @@ from containers import base_image, buildah, needs_containers
 from debian import RELEASE, debian, needs_a_root, run_in
 from environments import render, without_project
 from registry import PASSWORD, USER, Registry, registry
-from tools import needs
+from required import require_program
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry with the base image."""
     needs_containers()
     needs_a_root()
-    needs("docker-registry")
+    require_program("docker-registry")
     with registry(tmp_path_factory.mktemp("registry") / "home") as running:
         base = f"docker://{running.address}/library/python:3.13-slim"
         buildah("push", "--quiet", "--tls-verify=false", "--creds", f"{USER}:{PASSWORD}", base_image(), base)

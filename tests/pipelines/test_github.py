@@ -35,9 +35,9 @@ from desk import (
     repository,
     shared,
     surroundings,
-    tool,
 )
 from environments import CHASSIS_VERSION
+from required import require_program
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +89,7 @@ def github(service: Path, event: str, ref: str, *arguments: str, workflow: str =
     given = [f"--env={name}={value}" for name, value in {**shared(), **at_the_forge(service)}.items()]
     secrets = [f"--secret=GITHUB_TOKEN={SECRET}", f"--secret=KUBECONFIG={SECRET}"]
     said = ["--workflows", workflow, "--eventpath", str(folder / "event.json")]
-    command: list[str | Path] = [tool("act"), event, *said, *own, *replaced, *given, *secrets, *arguments]
+    command: list[str | Path] = [require_program("act"), event, *said, *own, *replaced, *given, *secrets, *arguments]
     environment = {**surroundings(folder / "bin"), "XDG_CACHE_HOME": str(folder / "cache")}  # copies of the repository
     return run(*command, cwd=service, env=environment)
 

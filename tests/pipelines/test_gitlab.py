@@ -31,9 +31,9 @@ from desk import (
     repository,
     shared,
     surroundings,
-    tool,
 )
 from environments import TEMPLATE
+from required import require_program
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ ELSEWHERE = {"release", "update"}
 
 def gitlab(service: Path, *arguments: str, **variables: str) -> Done:
     """Run the pipeline of `service`, or the jobs named, as GitLab would with these variables."""
-    program = tool("gitlab-ci-local", TEMPLATE / ".cache/npm/node_modules/.bin/gitlab-ci-local")
+    program = require_program("gitlab-ci-local", TEMPLATE / ".cache/npm/node_modules/.bin/gitlab-ci-local")
     registry = {"CI_REGISTRY_USER": "robot", "CI_REGISTRY_PASSWORD": SECRET}
     known_here = {**shared(), **at_the_forge(service), **registry, **variables}
     given = [f"--variable={name}={value}" for name, value in known_here.items()]

@@ -31,8 +31,8 @@ from desk import (
     repository,
     shared,
     surroundings,
-    tool,
 )
+from required import require_program
 
 pytestmark = pytest.mark.slow
 
@@ -71,12 +71,12 @@ BROKEN = {
 
 def jenkins(service: Path, **variables: str) -> Done:
     """Run the pipeline of `service`, as Jenkins would with these variables."""
-    java = tool("java").resolve().parents[1]
+    java = require_program("java").resolve().parents[1]
     given = {"REGISTRY": "registry.example.com", "GIT_COMMIT": "c0ffee", "REGISTRY_USER": "robot", **shared()}
     secrets = {"REGISTRY_PASSWORD": SECRET, "KUBECONFIG": SECRET}
     given |= {"REPOSITORY": str(forge(service)), "WORKSPACE_TMP": str(service.parent / "workspace@tmp")}
     environment = {**surroundings(service.parent / "bin"), "JAVA_HOME": str(java), **given, **secrets, **variables}
-    return run(tool("groovy"), STAND_IN, cwd=service, env=environment)
+    return run(require_program("groovy"), STAND_IN, cwd=service, env=environment)
 
 
 def outcomes(done: Done) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 import socket
@@ -15,6 +14,7 @@ import pytest
 
 from commands import run
 from conftest import Render
+from required import require_program
 from rich_api import ROUTES, with_api
 from running import Running, running
 
@@ -134,9 +134,7 @@ def test_sizes_and_durations_are_of_the_same_requests(service: Running) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "# TYPE Wrong counter\nWrong 1\n"], ids=["as it is", "with something wrong"])
 def test_promtool_finds_nothing_to_say(service: Running, wrong: str) -> None:
-    if shutil.which("promtool") is None:
-        assert os.environ.get("REQUIRE_TOOLS") != "1", "promtool is missing; it is in Debian's package prometheus"
-        pytest.skip("needs promtool")
+    require_program("promtool")
     service.get("/api/v1/items/1")
     done = run("promtool", "check", "metrics", typed=metrics(service) + wrong)
     assert (done.returncode == 0 and not done.stderr) is (wrong == ""), done.stderr

@@ -14,6 +14,7 @@ from answers import capability_sets, label
 from commands import run
 from conftest import Render
 from environments import interpreter, service_path, service_python, without_project
+from required import missing
 from running import Running, package_of, run_in, running
 
 VARIANTS = [
@@ -122,9 +123,7 @@ def test_it_runs_and_passes_its_tests_on_each_python(version: str, fresh: Render
     try:
         interpreter(version)
     except LookupError:
-        if os.environ.get("REQUIRE_TOOLS") == "1":
-            raise
-        pytest.skip(f"needs Python {version}")
+        missing(f"Python {version}")
     python = service_python(version)
     service = fresh()
     done = run_in(service, python, "pytest", "-q")

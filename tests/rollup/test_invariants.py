@@ -26,6 +26,7 @@ from packaging.requirements import Requirement
 from commands import run, succeed
 from conftest import git
 from environments import TEMPLATE
+from forks import Answers
 from generated import (
     AGAINST,
     BREAKING,
@@ -46,7 +47,6 @@ from twelvefold.strategies.three_way import ABSENT
 from watching import written
 
 Test = Callable[..., None]
-Answers = Mapping[str, str | bool]
 ANY = edits(OF_THE_TEAM, OF_THE_TEAM, AGAINST, OF_THE_TEMPLATE, BREAKING)
 READABLE = edits(OF_THE_TEAM, OF_THE_TEAM, AGAINST, OF_THE_TEMPLATE)
 

@@ -26,6 +26,7 @@ from conftest import commit, git
 from histories import FILES, MERGED, SLUG, History, edit, render, twelvefold, write
 from kill_points import KILLED, Points, at_point, each_point, fill_the_disk, interrupt, kill
 from read_only import read_only
+from required import require_program
 from trees import tree
 from twelvefold.commands import INTERRUPTED
 from twelvefold.engine import transaction
@@ -34,7 +35,6 @@ from twelvefold.service import File, Service
 
 TWELVEFOLD: tuple[str | Path, ...] = (sys.executable, "-c", "from twelvefold.cli import main; main()")
 Tree = Mapping[str, tuple[int, bytes] | None]
-IDENTITY = {f"GIT_{who}_{what}": "a@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 UV = '#!/bin/sh\ncd "$4" && printf locked >uv.lock.new && mv uv.lock.new uv.lock\n'
 NEWER: dict[str, str | None] = {
     "Makefile": "run:\n\techo run newer\n",
@@ -83,13 +83,11 @@ class Case:
 
 @pytest.fixture(autouse=True)
 def _without_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No fsync: what a killed process has written is there. A uv that is quick. A name to commit with."""
+    """No fsync: what a killed process has written is there. A uv that is quick."""
     monkeypatch.setattr(os, "fsync", lambda _handle: None)
     write(tmp_path, "bin/uv", UV)
     (tmp_path / "bin/uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    for name, value in IDENTITY.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -419,9 +417,7 @@ def test_a_no_op_changes_no_file_and_no_time(is_named: bool, case: Case, monkeyp
 
 def test_the_system_sees_no_file_opened_for_writing_by_a_no_op(case: Case) -> None:
     log = case.tmp / "strace.log"
-    if not shutil.which("strace"):
-        assert os.environ.get("REQUIRE_TOOLS") != "1", "strace is missing"
-        pytest.skip("needs strace")
+    require_program("strace")
     if run("strace", "-o", log, "true").returncode:
         pytest.skip("needs a system that lets strace look")
     case.rollup("--no-lock", "--commit")

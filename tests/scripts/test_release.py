@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-RELEASE = Path(__file__).resolve().parents[2] / "scripts" / "release.py"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 CHANGELOG = "# Changelog\n\n## 0.1.0 - unreleased\n\n- All of it.\n"
 FILES = {
     "cookiecutter.json": '{\n  "project_name": "My Service",\n  "_template_version": "0.1.0.dev"\n}\n',
     "CHANGELOG.md": CHANGELOG,
     "releases.json": "{}\n",
-    ".gitignore": "made-with\n",
+    ".gitignore": "made-with\n__pycache__/\n",
 }
 # Notes its arguments, what a make above it handed down, and the version it saw.
 FAKE_MAKE = """#!/bin/sh
@@ -34,7 +34,8 @@ class Repository:
         self.tools = home / "tools"
         (self.path / "scripts").mkdir(parents=True)
         self.tools.mkdir()
-        shutil.copy(RELEASE, self.path / "scripts")
+        for name in ("release.py", "rendered.py"):
+            shutil.copy(SCRIPTS / name, self.path / "scripts")
         for name, text in FILES.items():
             (self.path / name).write_text(text, encoding="utf-8")
         self.make_exit(0)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from environments import TEMPLATE
+from merges import check_conforming, check_merging
 from real_files import check_real, without_one
 from twelvefold.strategies.json import FORMAT
-from twelvefold.strategies.merging import UnreadableError, merge_texts
+from twelvefold.strategies.merging import UnreadableError
 from twelvefold.strategies.rules import Rules
-from twelvefold.strategies.three_way import merge, same
 
 RULES = Rules.load({"a": {"members": ["id"]}, "b": {"members": "value"}, "c": "members"})
 SCALARS = st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "x", "é", "😀", '"', "a,\u2028b"])
@@ -36,19 +36,12 @@ TEXTS = st.builds(written, FILES, INDENTS, st.sampled_from(["\n", "\r\n"]))
 
 @given(TEXTS, TEXTS)
 def test_a_text_becomes_any_other(one: str, other: str) -> None:
-    wanted = FORMAT.load(other)
-    assert same(FORMAT.load(FORMAT.conform(one, wanted, [other, one], RULES)), wanted)
-    assert same(FORMAT.load(FORMAT.conform(one, wanted, [], RULES)), wanted)
+    check_conforming(FORMAT, one, other, RULES)
 
 
 @given(TEXTS, TEXTS, TEXTS)
 def test_a_merge_says_what_was_decided_and_a_second_one_changes_nothing(base: str, template: str, service: str) -> None:
-    merged = merge_texts(FORMAT, base, template, service, RULES)
-    wanted, decisions = merge(FORMAT.load(base), FORMAT.load(template), FORMAT.load(service), RULES)
-    if service not in (base, template):
-        assert merged.decisions == decisions
-        assert same(FORMAT.load(merged.text), wanted)
-    assert merge_texts(FORMAT, template, template, merged.text, RULES).text == merged.text
+    check_merging(FORMAT, base, template, service, RULES)
 
 
 @given(FILES, FILES, INDENTS, st.randoms(use_true_random=False))

@@ -21,6 +21,7 @@ import pytest
 from commands import Done, run
 from conftest import Render, commit, git
 from environments import EVERYTHING, SERVICE
+from ports import free_port
 from running import Running, environment_of, running
 from team import Upstream, take_over, upstream
 from widened import Deploy as WidenedDeploy
@@ -38,11 +39,6 @@ SIGNS_OF_THE_END = {
     "APP_BACKGROUND_SECONDS": "0.3",
     "APP_RESOURCE_SECONDS": "0.2",
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 PORT, ADMIN_PORT = free_port(), free_port()

@@ -13,13 +13,9 @@ import pytest
 
 from commands import Done, run
 from conftest import Render
+from ports import free_port
 from running import Running, environment_of, running
 from team import take_over
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

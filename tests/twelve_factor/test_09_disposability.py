@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ import pytest
 from commands import run
 from conftest import Render
 from environments import CHASSIS_TESTS, chassis_path, without_project
+from ports import free_port
+from required import require_program
 from running import Running, children, environment_of, running
 from widened import Deploy
 
@@ -38,18 +38,11 @@ class Load:
     errors: int
 
 
-def wrk() -> str:
-    found = shutil.which("wrk")
-    if found is None:
-        assert os.environ.get("REQUIRE_TOOLS") != "1", "wrk is missing; it is in Debian's package of that name"
-        pytest.skip("needs wrk")
-    return found
-
-
 def load_during(service: Running, seconds: float, sig: int = signal.SIGTERM) -> Load:
     """Send requests as fast as one thread can; after half a second, send `sig`."""
     url = f"http://127.0.0.1:{service.port}{PATH}"
-    command = [wrk(), "--threads", "1", "--connections", "16", "--duration", f"{seconds:.0f}s", url]
+    options = ["--threads", "1", "--connections", "16", "--duration", f"{seconds:.0f}s"]
+    command = [str(require_program("wrk")), *options, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
         time.sleep(0.5)
         service.process.send_signal(sig)
@@ -104,8 +97,7 @@ def test_the_load_notices_when_something_is_lost(how: dict[str, str], rendered: 
 
 
 def test_it_may_be_killed_and_started_again_and_again(rendered: Render, python: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     for _ in range(3):
         with running(rendered(), python, PORT=str(port)) as started:
             assert started.get(PATH).status == 200

@@ -15,6 +15,7 @@ import pytest
 from commands import run
 from conftest import Render
 from environments import service_path
+from ports import free_port
 from read_only import read_only
 from running import Running, environment_of, running, started
 from team import take_over
@@ -162,8 +163,7 @@ def test_no_file_is_opened_for_writing(service: Path, python: Path, tmp_path: Pa
 
 
 def test_a_reader_that_is_gone_breaks_no_request(service: Path, python: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [python, "-m", "my_service", "serve"],
         cwd=service,

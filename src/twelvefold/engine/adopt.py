@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import configparser
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from twelvefold.engine import pyproject
 from twelvefold.engine import template as templates
 from twelvefold.engine.answers import parsed
 from twelvefold.engine.application import Application, found_in, refuse_undeclared
@@ -20,14 +19,14 @@ from twelvefold.engine.requirements import refuse_elsewhere
 from twelvefold.engine.rollup import Rollup, Wanted, refuse_other_paths, uncommitted
 from twelvefold.engine.template import Template
 from twelvefold.errors import RefusedError
-from twelvefold.git import GitError, git, without_credentials
-from twelvefold.service import MEMORY, Repository, Service
+from twelvefold.git import GitError, git
+from twelvefold.repository_url import on_forge
+from twelvefold.service import MEMORY, Answer, Repository, Service
 
-Answers = dict[str, str | bool]
 SCARAPLATE = ".scaraplate.conf"  # where scaraplate keeps the answers by default
 
 
-def begin(wanted: Wanted) -> tuple[Template, Answers]:
+def begin(wanted: Wanted) -> tuple[Template, dict[str, Answer]]:
     """Find the template, and what the repository's own files answer of its questions.
 
     Raises RefusedError if it is a service already, or no template was named.
@@ -47,7 +46,7 @@ def begin(wanted: Wanted) -> tuple[Template, Answers]:
     return template, {**fitting, **parsed({**_of_scaraplate(root, questions), **wanted.answers}, questions)}
 
 
-def prepare(wanted: Wanted, template: Template, answers: Answers) -> Rollup:
+def prepare(wanted: Wanted, template: Template, answers: dict[str, Answer]) -> Rollup:
     """Find out what the first rollup would do; writes nothing into the repository."""
     service = Service(wanted.service.resolve())
     repository = Repository.around(service.root)
@@ -87,7 +86,7 @@ def left_out(shown: Sequence[str], what: Sequence[str]) -> list[str]:
     ]
 
 
-def misplaced(root: Path, answers: Mapping[str, str | bool]) -> list[str]:
+def misplaced(root: Path, answers: Mapping[str, Answer]) -> list[str]:
     """A note if the package lies where nothing of the template's looks for it."""
     package = str(answers.get("package_name", ""))
     if not package or not (root / package / "__init__.py").is_file():
@@ -96,12 +95,12 @@ def misplaced(root: Path, answers: Mapping[str, str | bool]) -> list[str]:
     return [f"{package}/ is yours, and the template's tools look in src/. Best before you adopt: {move}"]
 
 
-def guesses(root: Path) -> Answers:
+def guesses(root: Path) -> dict[str, Answer]:
     """What pyproject.toml, the folders and git say about a service, as answers."""
-    project = _project(root)
+    project = pyproject.table(pyproject.read(root), "project")
     name = str(project.get("name") or root.name)
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    found: Answers = {"project_slug": slug, "project_name": slug.replace("-", " ").title()}
+    found: dict[str, Answer] = {"project_slug": slug, "project_name": slug.replace("-", " ").title()}
     if package := _package(root, slug):
         found["package_name"] = package
     if description := project.get("description"):
@@ -109,7 +108,7 @@ def guesses(root: Path) -> Answers:
     return {**found, **_of_remote(root), **_ci(root)}
 
 
-def _fits(answer: str | bool, default: Any) -> bool:
+def _fits(answer: Answer, default: Any) -> bool:
     return answer in default if isinstance(default, list) else isinstance(answer, type(default))
 
 
@@ -127,37 +126,25 @@ def _of_scaraplate(root: Path, questions: Mapping[str, Any]) -> dict[str, str]:
     return {question: answer for question, answer in section.items() if question in asked}
 
 
-def _project(root: Path) -> Mapping[str, Any]:
-    try:
-        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
-    except (OSError, ValueError):  # there is none, or none that could tell
-        return {}
-    return project if isinstance(project, dict) else {}
-
-
 def _package(root: Path, slug: str) -> str | None:
     packages = sorted(path.parent.name for path in root.glob("src/*/__init__.py") if path.parent.name != "chassis")
     wanted = slug.replace("-", "_")
     return wanted if wanted in packages else next(iter(packages), None)
 
 
-def _of_remote(root: Path) -> Answers:
+def _of_remote(root: Path) -> dict[str, Answer]:
     try:
-        remote = without_credentials(git(root, "remote", "get-url", "origin"))
+        forge, path = on_forge(git(root, "remote", "get-url", "origin")) or ("", "")
     except GitError:
         return {}
-    url = re.sub(r"^(?:[\w.-]+@)?([\w.-]+):(?!/)", r"https://\1/", remote).removesuffix(".git")
-    parts = urlsplit(url)
-    path = parts.path.strip("/")
-    if not parts.hostname or "/" not in path:
+    if "/" not in path:
         return {}
-    page = f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} else f"https://{parts.hostname}"
-    answers: Answers = {"owner": path.rpartition("/")[0], "repository_url": f"{page}/{path}"}
-    host = next((name for name in ("gitlab", "github") if name in parts.hostname), None)
-    return {**answers, "ci": host} if host else answers
+    answers: dict[str, Answer] = {"owner": path.rpartition("/")[0], "repository_url": f"{forge}/{path}"}
+    ci = next((name for name in ("gitlab", "github") if name in forge), None)
+    return {**answers, "ci": ci} if ci else answers
 
 
-def _ci(root: Path) -> Answers:
+def _ci(root: Path) -> dict[str, Answer]:
     if (root / ".gitlab-ci.yml").exists():
         return {"ci": "gitlab"}
     return {"ci": "github"} if (root / ".github/workflows").is_dir() else {}

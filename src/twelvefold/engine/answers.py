@@ -11,9 +11,8 @@ from typing import Any
 from twelvefold.decisions import shown
 from twelvefold.engine.ownership import Migrations
 from twelvefold.errors import RefusedError
-from twelvefold.service import refuse_half_characters
+from twelvefold.service import Answer, refuse_half_characters
 
-Answers = Mapping[str, str | bool]
 YES = frozenset({"true", "yes", "y", "on", "1"})
 NO = frozenset({"false", "no", "n", "off", "0"})
 
@@ -22,12 +21,15 @@ NO = frozenset({"false", "no", "n", "off", "0"})
 class Migrated:
     """Answers that the template takes, and what had to be done for that, a sentence each."""
 
-    answers: dict[str, str | bool]
+    answers: dict[str, Answer]
     notes: list[str]
 
 
 def migrated(
-    answers: Answers, questions: Mapping[str, Any], migrations: Migrations, given: Answers | None = None
+    answers: Mapping[str, Answer],
+    questions: Mapping[str, Any],
+    migrations: Migrations,
+    given: Mapping[str, Answer] | None = None,
 ) -> Migrated:
     """Rename, map and drop stored answers, until the template's questions take them; what lacks gets its default.
 
@@ -35,7 +37,7 @@ def migrated(
     """
     given = given or {}
     asked = {question: choices for question, choices in questions.items() if not question.startswith("_")}
-    result: dict[str, str | bool] = {}
+    result: dict[str, Answer] = {}
     notes = []
     for stored, answer in answers.items():
         question = _latest(stored, migrations.questions, asked)
@@ -55,7 +57,7 @@ def migrated(
     return Migrated({**result, **given}, notes)
 
 
-def named_after(folder: str) -> dict[str, str | bool]:
+def named_after(folder: str) -> dict[str, Answer]:
     """The names that follow from the folder's: what a service without answers is called."""
     return {"project_slug": folder, "project_name": folder.replace("-", " ").title()}
 
@@ -65,7 +67,7 @@ def packages_of(rendered: Iterable[str]) -> set[str]:
     return {path.split("/")[1] for path in rendered if re.match("src/[^/]+/", path)} - {"chassis"}
 
 
-def refuse_renamed_package(stored: Answers, wanted: Answers, rendered: Iterable[str]) -> None:
+def refuse_renamed_package(stored: Mapping[str, Answer], wanted: Mapping[str, Answer], rendered: Iterable[str]) -> None:
     """Raise RefusedError if the answers `wanted` name another package than the one that the service has."""
     package = str(wanted.get("package_name", ""))
     has = packages_of(rendered) or {str(stored.get("package_name", package))}
@@ -84,7 +86,7 @@ def _defaulted(default: Any) -> str:
     return f"it takes the default, {_shown(first)}" if is_literal and first != "" else "it takes the default"
 
 
-def _taken(question: str, answer: str | bool, default: Any, moved: Mapping[str, str]) -> tuple[str | bool, str]:
+def _taken(question: str, answer: Answer, default: Any, moved: Mapping[str, str]) -> tuple[Answer, str]:
     """The answer that the template takes for `answer`, and a note if that is another; `moved` maps old choices."""
     if isinstance(default, list) and answer not in default:
         new = _latest(str(answer), moved, default)
@@ -104,11 +106,11 @@ def _latest(name: str, moved: Mapping[str, str], known: Container[str]) -> str:
     return name
 
 
-def _shown(answer: str | bool) -> str:
+def _shown(answer: Answer) -> str:
     return str(answer).lower() if isinstance(answer, bool) else shown(answer)
 
 
-def _retyped(answer: str | bool, default: Any) -> tuple[str | bool, str]:
+def _retyped(answer: Answer, default: Any) -> tuple[Answer, str]:
     """The answer to a question that was of another type, and that for people."""
     if isinstance(default, bool):
         said = str(answer).lower()
@@ -117,13 +119,13 @@ def _retyped(answer: str | bool, default: Any) -> tuple[str | bool, str]:
     return _shown(answer), f"the text {_shown(answer)}"
 
 
-def parsed(given: Mapping[str, str], questions: Mapping[str, Any]) -> dict[str, str | bool]:
+def parsed(given: Mapping[str, str], questions: Mapping[str, Any]) -> dict[str, Answer]:
     """The answers of `--answer question=answer`, of their types. Raises RefusedError for what is not asked."""
     asked = {question: default for question, default in questions.items() if not question.startswith("_")}
     return {question: _parsed(question, answer, asked) for question, answer in given.items()}
 
 
-def _parsed(question: str, answer: str, asked: Mapping[str, Any]) -> str | bool:
+def _parsed(question: str, answer: str, asked: Mapping[str, Any]) -> Answer:
     if question not in asked:
         near = difflib.get_close_matches(question, asked, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"It asks: {', '.join(asked)}."

@@ -12,9 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twelvefold.engine.ownership import Answers, filled, merged_files
+from twelvefold.engine.ownership import filled, merged_files
 from twelvefold.errors import RefusedError
-from twelvefold.service import ANSWERS, APPLICATION, MANIFEST, OWN, TEMPLATE, File, Repository, Service, load, reseal
+from twelvefold.service import (
+    ANSWERS,
+    APPLICATION,
+    MANIFEST,
+    OWN,
+    TEMPLATE,
+    Answer,
+    File,
+    Repository,
+    Service,
+    load,
+    reseal,
+)
 from twelvefold.strategies.files import FileRule
 
 SHIPPED = ("Chart.yaml", "Containerfile*", "Dockerfile*", "*.Dockerfile", "Procfile", "*compose*.y*ml", "skaffold.yaml")
@@ -46,7 +58,7 @@ class Application:
             raise RefusedError("scaraplate.yaml: application: paths is a list of texts, and keys maps paths to such.")
         return cls(tuple(paths), {path: tuple(several) for path, several in keys.items()})
 
-    def has(self, path: str, answers: Answers) -> bool:
+    def has(self, path: str, answers: Mapping[str, Answer]) -> bool:
         """Whether the path is the application's."""
         return _fits(path, filled(self.paths, answers))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 
 from twelvefold.decisions import Decision, Outcome
+from twelvefold.engine import pyproject
 from twelvefold.engine.requirements import declared_in
 from twelvefold.service import File
 
@@ -35,7 +35,7 @@ def dropped(before: File | None, after: File | None) -> set[str]:
     """The requirements, by their normalized names, that pyproject.toml has before an update and not after it."""
     if before is None or after is None or before == after:
         return set()
-    return _requirements(before) - _requirements(after)
+    return declared_in(pyproject.parsed(before.content)) - declared_in(pyproject.parsed(after.content))
 
 
 def unrequired_imports(files: Mapping[str, File], lost: Iterable[str], seeds: Mapping[str, File]) -> Iterator[Decision]:
@@ -71,13 +71,6 @@ def _distributions(file: File, modules: Mapping[str, str]) -> dict[str, int]:
 
 def _top(path: str) -> str:
     return path.partition("/")[0]
-
-
-def _requirements(file: File) -> set[str]:
-    try:
-        return declared_in(tomllib.loads(file.content.decode("utf-8-sig")))
-    except ValueError:  # it was left as it is, and that was reported
-        return set()
 
 
 def _modules_of(name: str) -> set[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from twelvefold.engine import pyproject
 from twelvefold.errors import RefusedError
 
 SAID = ("packages", "py-modules", "package-dir")
@@ -46,11 +45,11 @@ def _table(root: Path) -> str:
 
 
 def _backend(root: Path) -> str:
-    return str(_read(root / "pyproject.toml").get("build-system", {}).get("build-backend", ""))
+    return str(pyproject.table(pyproject.read(root), "build-system").get("build-backend", ""))
 
 
 def _looks_itself(root: Path) -> bool:
-    named = _read(root / "pyproject.toml").get("tool", {}).get("setuptools", {}).keys() & set(SAID)
+    named = pyproject.table(pyproject.read(root), "tool", "setuptools").keys() & set(SAID)
     return not named and not (root / "src").is_dir() and not _is_said(root)
 
 
@@ -59,10 +58,3 @@ def _is_said(root: Path) -> bool:
     files = [file for name in ("setup.py", "setup.cfg") if (file := root / name).is_file()]
     text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
     return bool(re.search(r"^[^#]*\b(packages|py_modules)\s*=", text, re.MULTILINE))
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # reported where it is merged
-        return {}

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twelvefold.errors import RefusedError
-from twelvefold.service import refuse_outside
+from twelvefold.service import Answer, refuse_outside
 from twelvefold.strategies.files import FileRule
 
-Answers = Mapping[str, str | bool]
 MERGED = "twelvefold.strategies.strategy.Merged"
 
 
@@ -50,24 +49,24 @@ class Migrations:
             raise RefusedError("scaraplate.yaml: migrations map texts to texts, old to new.")
         return cls(**found)
 
-    def moved(self, answers: Answers) -> dict[str, str]:
+    def moved(self, answers: Mapping[str, Answer]) -> dict[str, str]:
         """Old path → new path, with the answers filled in, chains followed."""
         paths = _filled(self.paths, answers)
         return {old: _last(paths, new) for old, new in paths.items()}
 
-    def emptied(self, answers: Answers) -> dict[str, str]:
+    def emptied(self, answers: Mapping[str, Answer]) -> dict[str, str]:
         """Folder that must be empty → where a team's own files in it go, with the answers filled in."""
         return _filled(self.folders, answers)
 
 
-def _filled(places: Mapping[str, str], answers: Answers) -> dict[str, str]:
+def _filled(places: Mapping[str, str], answers: Mapping[str, Answer]) -> dict[str, str]:
     paths = dict(zip(filled(places, answers), filled(places.values(), answers), strict=True))
     for path in (*paths, *paths.values()):
         refuse_outside(path)
     return paths
 
 
-def filled(patterns: Iterable[str], answers: Answers) -> list[str]:
+def filled(patterns: Iterable[str], answers: Mapping[str, Answer]) -> list[str]:
     """Paths of scaraplate.yaml with the answers filled in. Raises RefusedError if one cannot be rendered."""
     if not any("{" in pattern for pattern in patterns):
         return list(patterns)

@@ -20,15 +20,13 @@ from twelvefold.engine.rendering.project import render_project
 from twelvefold.engine.rendering.refusals import unusable
 from twelvefold.engine.template import Template
 from twelvefold.errors import FailedError
-from twelvefold.service import ANSWERS, APPLIED, File, Service, hold_back, load, opened
-
-Answers = Mapping[str, str | bool]
+from twelvefold.service import ANSWERS, APPLIED, Answer, File, Service, hold_back, load, opened
 
 
 def render(
     template: Template,
     service: Service,
-    answers: Answers,
+    answers: Mapping[str, Answer],
     shared: Mapping[str, str],
     application: Application | None = None,
 ) -> Render:
@@ -52,7 +50,7 @@ def render(
         return Render(files, Service.open(root), [*decisions, *alone], left_out)
 
 
-def _named(answers: Answers, service: Service) -> dict[str, str | bool]:
+def _named(answers: Mapping[str, Answer], service: Service) -> dict[str, Answer]:
     """The answers, and those that scaraplate gives where nobody did."""
     slug = str(answers.get("project_slug") or service.root.name)
     return {"project_dest": slug, **named_after(slug), **answers}
@@ -97,7 +95,7 @@ def saying_what_is_wrong() -> Iterator[None]:
         raise unusable(f"{type(error).__name__}: {error}") from error
 
 
-def _project(checkout: Checkout, answers: Answers, onto: Onto, folder: Path) -> Path:
+def _project(checkout: Checkout, answers: Mapping[str, Answer], onto: Onto, folder: Path) -> Path:
     """Render the template below `folder`, merged with `onto`; return the project's folder."""
     project = render_project(checkout, answers, folder)
     rules = checkout.template.rules()

@@ -9,8 +9,7 @@ import ast
 import configparser
 import posixpath
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -18,11 +17,12 @@ from typing import Any
 
 import yaml
 
+from twelvefold import safe_yaml
+from twelvefold.engine.pyproject import Table, parsed, table
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob
 from twelvefold.service import Repository
 
-Table = Mapping[str, Any]
 TOOLS = (
     "poetry.dependencies",
     "poetry.dev-dependencies",
@@ -77,11 +77,8 @@ def elsewhere(root: Path) -> list[str]:
     A pyproject.toml that cannot be read says nothing: the adoption leaves it as it is, and reports it.
     """
     files = Files(root)
-    try:
-        content = tomllib.loads(files.text("pyproject.toml") or "")
-    except ValueError:
-        content = {}
-    project = _table(content, "project")
+    content = parsed(files.content("pyproject.toml") or b"")
+    project = table(content, "project")
     readers: list[Callable[[], Iterable[str]]] = [
         lambda: _of_tools(content),
         lambda: _dynamic(project),
@@ -105,24 +102,27 @@ class Files:
         """All paths."""
         return Repository.files(self.root)
 
+    def content(self, path: str) -> bytes | None:
+        """The bytes of a file, None if there is none."""
+        try:
+            return (self.root / path).read_bytes()
+        except OSError:  # it is none, or git has it alone: outside a sparse checkout
+            return blob(self.root, f":./{path}") if path in self.names else None
+
     def text(self, path: str) -> str | None:
         """The text of a file, None if there is none; of other bytes than UTF-8, as much as can be read."""
-        try:
-            content = (self.root / path).read_bytes()
-        except OSError:  # it is none, or git has it alone: outside a sparse checkout
-            found = blob(self.root, f":./{path}") if path in self.names else None
-            if found is None:
-                return None
-            content = found
+        content = self.content(path)
+        if content is None:
+            return None
         return content.decode("utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig", errors="replace")
 
 
 def _of_tools(content: Table) -> Iterator[str]:
-    tool = _table(content, "tool")
+    tool = table(content, "tool")
     found = [key for pattern in TOOLS for key in _filled(tool, pattern.split("."))]
     yield from (f"pyproject.toml: [tool.{key}]" for key in found)
     for name in METADATA if "project" not in content else ():
-        if _inner(tool, name.split(".")) and not any(key.startswith(name) for key in found):
+        if table(tool, *name.split(".")) and not any(key.startswith(name) for key in found):
             yield f"pyproject.toml: [tool.{name}], and no [project]"
 
 
@@ -144,7 +144,7 @@ def _dynamic(project: Table) -> Iterator[str]:
 
 
 def _of_workspace(content: Table) -> Iterator[str]:
-    if "project" not in content and _inner(content, ["tool", "uv", "workspace"]):
+    if "project" not in content and table(content, "tool", "uv", "workspace"):
         yield "pyproject.toml: [tool.uv.workspace], and no [project]: adopt its members, each by its folder"
 
 
@@ -246,8 +246,8 @@ def _shown(path: str, wanted: list[str]) -> str:
 
 def declared_in(content: Table) -> set[str]:
     """The names that `[project]` and the dependency groups ask for, and the project's own."""
-    project = _table(content, "project")
-    groups = [*_table(project, "optional-dependencies").values(), *_table(content, "dependency-groups").values()]
+    project = table(content, "project")
+    groups = [*table(project, "optional-dependencies").values(), *table(content, "dependency-groups").values()]
     several = [project.get("dependencies"), [project.get("name")], *groups]
     lists = [one for one in several if isinstance(one, list)]
     return {_name(wanted) or "" for one in lists for wanted in one if isinstance(wanted, str)} - {""}
@@ -264,23 +264,14 @@ def _of_other_files(files: Files, declared: set[str]) -> Iterator[str]:
 
 
 def _of_conda(text: str) -> list[str]:
+    from packaging.utils import canonicalize_name
+
     try:
-        content = yaml.safe_load(text)
+        content = safe_yaml.load(text)
     except yaml.YAMLError:
         return ["which cannot be read"]
     found = content.get("dependencies") if isinstance(content, dict) else None
     several = found if isinstance(found, list) else []
     pip = [one for each in several if isinstance(each, dict) for one in each.get("pip") or []]
     names = [re.split(r"[\s=<>!\[]", str(one), maxsplit=1)[0] for one in [*several, *pip] if isinstance(one, str)]
-    return [re.sub(r"[-_.]+", "-", name).lower() for name in names if name]
-
-
-def _table(table: Any, name: str) -> Table:
-    found = table.get(name) if isinstance(table, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _inner(table: Any, names: list[str]) -> Table:
-    for name in names:
-        table = _table(table, name)
-    return table if isinstance(table, dict) else {}
+    return [canonicalize_name(name) for name in names if name]

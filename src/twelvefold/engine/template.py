@@ -16,8 +16,11 @@ from typing import Any, TypeVar
 import yaml
 from packaging.version import InvalidVersion, Version
 
+from twelvefold import safe_yaml
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.git import GitError, git, without_credentials
+from twelvefold.repository_url import as_url, is_remote
+from twelvefold.service import OWNERS
 
 # What a render depends on; hooks/post_gen_project.py hashes the same.
 CONTENT = ("cookiecutter.json", "scaraplate.yaml", "twelvefold_answers.py", "hooks/", "<<cookiecutter.project_slug>>/")
@@ -31,10 +34,10 @@ RULES = (
     "application",
     "strategies_mapping",
 )
-OWNERS = frozenset({"owned", "seeded", "merged", "memory"})
+OWNERSHIP = OWNERS | {"memory"}
 Found = TypeVar("Found")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C takes a tenth of the time
+COOKIECUTTERS = ("gh:", "gl:", "bb:")  # short for three forges; to git they would be hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class Template:
 def loaded_rules(text: str, source: str) -> dict[str, Any]:
     """Read a scaraplate.yaml. Raises RefusedError if it is none, or written for a newer engine."""
     try:
-        rules = yaml.load(text, Loader=SAFE_LOADER)  # noqa: S506 - it is a safe one
+        rules = safe_yaml.load(text)
     except yaml.YAMLError as error:
         raise RefusedError(f"{source}: scaraplate.yaml cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(rules, dict) or not isinstance(rules.get("strategies_mapping"), dict):
@@ -132,8 +135,8 @@ def loaded_rules(text: str, source: str) -> dict[str, Any]:
 def refuse_unowned(rules: Mapping[str, Any], source: str) -> None:
     """Raise RefusedError if `ownership` does not say what one of the strategies means."""
     owners = rules.get("ownership")
-    if not isinstance(owners, dict) or not set(map(str, owners.values())) <= OWNERS:
-        raise RefusedError(f"{source}: scaraplate.yaml: ownership maps strategies to {', '.join(sorted(OWNERS))}.")
+    if not isinstance(owners, dict) or not set(map(str, owners.values())) <= OWNERSHIP:
+        raise RefusedError(f"{source}: scaraplate.yaml: ownership maps strategies to {', '.join(sorted(OWNERSHIP))}.")
     for pattern, node in rules["strategies_mapping"].items():
         strategy = node.get("strategy") if isinstance(node, dict) else node
         if not isinstance(strategy, str) or strategy not in owners:
@@ -163,12 +166,7 @@ def engine_version() -> Version:
 
 def installable(source: str) -> str:
     """The URL or path of a repository, as pip and uv want it."""
-    if "://" in source:
-        return f"git+{source}"
-    user_and_host, colon, path = source.partition(":")
-    if colon and "/" not in user_and_host:
-        return f"git+ssh://{user_and_host}/{path.lstrip('/')}"
-    return f"git+file://{Path(source).expanduser().resolve()}"
+    return f"git+{as_url(source) if is_remote(source) else f'file://{Path(source).expanduser().resolve()}'}"
 
 
 def _line(entry: str) -> str:
@@ -268,7 +266,7 @@ def repository_of(url: str, ref: str | None) -> Path:
             ) from error
         refuse_embedded(git_directory)
         return path.resolve()
-    if "\0" in url or not ("://" in url or re.match(r"[\w.-]+@[\w.-]+:", url)):
+    if "\0" in url or not is_remote(url) or url.startswith(COOKIECUTTERS):
         raise RefusedError(f"{url} is no folder and no URL. Name the template: --template https://...")
     return _cached(url, ref)
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from twelvefold.errors import RefusedError
 from twelvefold.git import CREDENTIALS
+from twelvefold.service import Answer
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -105,7 +106,7 @@ class Declared(StrictModel):
     """Where in the repository the service lies: of a monorepo."""
     wave: str | None = None
     ref: str | None = None
-    answers: Mapping[str, str | bool] = {}
+    answers: Mapping[str, Answer] = {}
     heal: bool = False
     skip: bool = False
 

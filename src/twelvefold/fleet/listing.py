@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from twelvefold.errors import RefusedError
 from twelvefold.fleet.config import Config, Declared, Wave
+from twelvefold.repository_url import is_remote, on_forge, without_suffix
+from twelvefold.service import Answer
 
 SHOWN = 5
 """So many names are in a sentence, at most."""
@@ -31,7 +32,7 @@ class Listed:
     folder: str = ""
     wave: str | None = None
     ref: str | None = None
-    answers: Mapping[str, str | bool] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
     heal: bool = False
     is_discovered: bool = False
     """Found on a forge, so that it may be no service."""
@@ -77,11 +78,8 @@ def _by_name(one: Listed) -> tuple[str, str]:
 
 def identity(url: str) -> str:
     """What is the same for all ways to write a repository's address: https and ssh, with `.git` and without."""
-    url = re.sub(r"^([\w.-]+@)?([\w.-]+):(?![/\d])", r"ssh://\2/", url) if "://" not in url else url
-    parts = urlsplit(url)
-    path = (parts.path if parts.hostname else url).rstrip("/").removesuffix("/.git").removesuffix(".git")
-    host = parts.netloc.lower() if parts.scheme in {"http", "https"} else parts.hostname or ""
-    return f"{host}{path}"
+    found = on_forge(url)
+    return "/".join(found).partition("://")[2] if found else without_suffix(url)
 
 
 def _listed(url: str, declared: Declared) -> Listed:
@@ -97,11 +95,11 @@ def key_of(url: str, folder: str) -> str:
 
 
 def _name(url: str) -> str:
-    return re.split(r"[/:]", url.rstrip("/").removesuffix("/.git").removesuffix(".git"))[-1]
+    return re.split(r"[/:]", without_suffix(url))[-1]
 
 
 def _urls(url: str, base: Path) -> list[str]:
-    if "://" in url or re.match(r"[\w.-]+@[\w.-]+:", url):
+    if is_remote(url):
         return [url]
     # Texts: it may be a pattern, and Path's own raise.
     path = os.path.normpath(os.path.join(base, os.path.expanduser(url)))  # noqa: PTH111, PTH118

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from twelvefold.safe_yaml import LOADER
 from twelvefold.strategies import located
 from twelvefold.strategies.lines import bare, with_ends
 from twelvefold.strategies.located import Entry, Node, Spot, begins_line, indentation, line_end, line_start, shifted
@@ -23,7 +24,6 @@ from twelvefold.strategies.three_way import Data, same
 
 DOCUMENT = "--- "  # what begins the name of one of several documents
 CORE = "tag:yaml.org,2002:"
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RESOLVER: Any = yaml.resolver.Resolver()
 COLON = re.compile(r"\s*:")
 DASH = re.compile(r"-(?=\s|\Z)")

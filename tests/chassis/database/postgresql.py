@@ -8,25 +8,18 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import asyncpg
-import pytest
+
+from ports import free_port
+from required import SERVICES, missing, require
 
 SERVER = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 START_SECONDS = 30.0
-
-
-def missing(what: str) -> NoReturn:
-    """Skip the test, with the name of what it needs; fail it where REQUIRE_SERVICES=1 says that all is there."""
-    if os.environ.get("REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{what} is needed: REQUIRE_SERVICES=1")
-    pytest.skip(f"needs {what}")
 
 
 @contextlib.contextmanager
@@ -36,7 +29,7 @@ def temporary_database() -> Iterator[str]:
     try:
         asyncio.run(_execute(f"CREATE DATABASE {name}"))
     except OSError:
-        missing(f"PostgreSQL at {SERVER}")
+        missing(f"PostgreSQL at {SERVER}", SERVICES)
     try:
         yield f"{SERVER.rpartition('/')[0]}/{name}"
     finally:
@@ -55,9 +48,7 @@ class OwnServer:
     """A server that a test may stop and start as it likes; its data are in `folder`."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         self._folder = folder
         self._programs = programs
@@ -116,7 +107,7 @@ async def own_server() -> AsyncIterator[OwnServer]:
 def _programs() -> Path:
     places = [*sorted(Path("/usr/lib/postgresql").glob("*/bin")), *map(Path, os.get_exec_path())]  # Debian's are hidden
     found = next((place for place in places if (place / "initdb").is_file() and (place / "postgres").is_file()), None)
-    return found or missing("the programs initdb and postgres")
+    return require(found, "the programs initdb and postgres", SERVICES)
 
 
 def _as_postgres() -> list[str]:

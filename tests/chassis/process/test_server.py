@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
 from service_process import Running, ask, connected, launched, running
 
 pytestmark = pytest.mark.anyio
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.slow

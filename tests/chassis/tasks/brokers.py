@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from tasks.queues import needed
+from required import SERVICES, require
 
 START_SECONDS = 60
 RABBITMQ_FOLDER = "/usr/lib/rabbitmq/bin"  # Debian's own command changes the user first
@@ -68,7 +68,7 @@ def _answers(port: int) -> bool:
     return False
 
 
-def free_port() -> int:
+def lasting_port() -> int:
     """One that the kernel gives to nobody who connects, since a broker that is away must find it free again."""
     while True:
         port = random.randrange(20_000, 32_000)  # noqa: S311
@@ -78,13 +78,12 @@ def free_port() -> int:
 
 def program(name: str, path: str | None = None) -> str:
     """Where a server is installed. Skips the test if it is not, or fails it where servers are required."""
-    found = shutil.which(name, path=path)
-    return found or needed(f"needs {name} on the PATH")
+    return require(shutil.which(name, path=path), f"{name} on the PATH", SERVICES)
 
 
 @contextlib.asynccontextmanager
 async def redis(folder: Path) -> AsyncIterator[Server]:
-    port = free_port()
+    port = lasting_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", ""]
     command = [program("redis-server"), *options, "--appendonly", "yes", "--appendfsync", "always"]
     yield Server(f"redis://127.0.0.1:{port}/0", command, port)
@@ -92,7 +91,7 @@ async def redis(folder: Path) -> AsyncIterator[Server]:
 
 @contextlib.asynccontextmanager
 async def nats(folder: Path) -> AsyncIterator[Server]:
-    port = free_port()
+    port = lasting_port()
     command = [program("nats-server"), "--addr", "127.0.0.1", "--port", str(port), "-js", "-sd", str(folder)]
     yield Server(f"nats://127.0.0.1:{port}", command, port)
 
@@ -101,7 +100,7 @@ async def nats(folder: Path) -> AsyncIterator[Server]:
 async def amqp(folder: Path) -> AsyncIterator[Server]:
     """RabbitMQ, with a name service of its own, which would stay if nobody ended it."""
     command = program("rabbitmq-server", f"{RABBITMQ_FOLDER}{os.pathsep}{os.environ.get('PATH', '')}")
-    port, names = free_port(), free_port()
+    port, names = lasting_port(), lasting_port()
     (folder / "rabbitmq.conf").write_text(f"listeners.tcp.local = 127.0.0.1:{port}\n", encoding="utf-8")
     (folder / "plugins").write_text("[].\n", encoding="utf-8")
     environ = {
@@ -109,7 +108,7 @@ async def amqp(folder: Path) -> AsyncIterator[Server]:
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(names),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_DIST_PORT": str(lasting_port()),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),

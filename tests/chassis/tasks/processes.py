@@ -11,8 +11,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from required import require_server
 from service_process import Running, launched, make_service
-from tasks.queues import URLS, require
+from tasks.queues import URLS
 
 MAIN = """
 import asyncio, os
@@ -123,7 +124,7 @@ class Site:
 def server(broker: str) -> str:
     """The URL of a broker that answers. Skips the test if none does, or fails it where servers are required."""
     url = SERVERS[broker]
-    require(url)
+    require_server(url)
     return url
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator
 from importlib import import_module
-from typing import NoReturn
 from urllib.parse import urlsplit
 from uuid import uuid4
-
-import pytest
 
 from chassis_tasks.queue import Delivery, Queue
 from chassis_tasks.settings import QUEUES
@@ -23,28 +19,8 @@ URLS = {
     "amqp": os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"),
     "nats": os.environ.get("TEST_NATS_URL", "nats://127.0.0.1:4222"),
 }
-PORTS = {"redis": 6379, "amqp": 5672, "nats": 4222}
 LEASE = 1.2
 """Seconds; short, so that what is lost comes back while a test waits."""
-
-
-def require(url: str) -> None:
-    """Skip the test, by the server's name, if it is not there; fail it where it must be."""
-    place = urlsplit(url)
-    port = place.port or PORTS.get(place.scheme)
-    if port is None:
-        return
-    try:
-        socket.create_connection((str(place.hostname), port), timeout=1).close()
-    except OSError:
-        needed(f"needs {place.scheme} at {place.hostname}:{port}")
-
-
-def needed(reason: str) -> NoReturn:
-    """Skip the test, or fail it where servers are required."""
-    if os.environ.get("REQUIRE_SERVICES") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def made(url: str, name: str, *, prefetch: int = 10, lease: float = LEASE) -> Queue:

@@ -24,9 +24,10 @@ from chassis_tasks.queue import Delivery
 from chassis_tasks.records import Records, TaskInfo
 from chassis_tasks.running import Cut, InHand
 from fault_proxy import FaultProxy, fault_proxy
+from required import PORTS, require_server
 from tasks import brokers
 from tasks.bench import at_work, count, until, worker
-from tasks.queues import PORTS, URLS, new_name, remove, require
+from tasks.queues import URLS, new_name, remove
 from tasks.results import TOO_LARGE, failures, generated, unkeepable
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +46,7 @@ async def named(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, str]]
     url, name = URLS[request.param], new_name()
     store = URLS["redis"] if request.param == "amqp" else ""
     for each in {url, store} - {""}:
-        require(each)
+        require_server(each)
     yield {"broker_url": url, "tasks_store_url": store, "tasks_queue": name}
     for each in {url, store} - {""}:
         await remove(each, name)
@@ -511,7 +512,7 @@ async def test_a_task_that_is_told_oddly_when_to_give_up(part: Tasks, caplog: py
 @contextlib.asynccontextmanager
 async def proxied(kind: str) -> AsyncIterator[tuple[FaultProxy, str]]:
     """A server behind a proxy that can take it away, and its URL there."""
-    require(URLS[kind])
+    require_server(URLS[kind])
     place = urlsplit(URLS[kind])
     async with fault_proxy(str(place.hostname), place.port or PORTS[kind]) as proxy:
         credentials, at, _ = place.netloc.rpartition("@")
@@ -523,7 +524,7 @@ async def proxied(kind: str) -> AsyncIterator[tuple[FaultProxy, str]]:
 async def test_a_server_of_results_that_says_nothing(
     part: Tasks, kind: str, again: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    require(URLS["amqp"])
+    require_server(URLS["amqp"])
     name, began = new_name(), 0.0
     async with proxied(kind) as (proxy, url):
 

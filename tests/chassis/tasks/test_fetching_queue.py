@@ -9,8 +9,9 @@ from nats.aio.msg import Msg
 
 from chassis_tasks.queue import Queue
 from chassis_tasks.redis_queue import RedisQueue
+from required import require_server
 from tasks.bench import until
-from tasks.queues import LEASE, URLS, new_name, remove, require, started, take
+from tasks.queues import LEASE, URLS, new_name, remove, started, take
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.anyio
 async def place(request: pytest.FixtureRequest) -> AsyncIterator[tuple[str, str]]:
     """The server and the name of a queue."""
     url, name = URLS[request.param], new_name()
-    require(url)
+    require_server(url)
     yield url, name
     await remove(url, name)
 

@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 
 from chassis_tasks.queue import Queue
 from fault_proxy import FaultProxy, fault_proxy
+from required import PORTS, require_server
 from tasks import brokers
-from tasks.queues import LEASE, PORTS, URLS, made, new_name, remove, require, started, take
+from tasks.queues import LEASE, URLS, made, new_name, remove, started, take
 
 pytestmark = pytest.mark.anyio
 SERVERS = [kind for kind in URLS if kind != "memory"]
@@ -33,7 +34,7 @@ def name() -> str:
 
 @pytest.fixture
 async def queue(url: str, name: str) -> AsyncIterator[Queue]:
-    require(url)
+    require_server(url)
     async with started(url, name) as queue:
         yield queue
     await remove(url, name)
@@ -253,7 +254,7 @@ async def test_a_server_that_is_away_is_a_connection_error(kind: str, name: str)
 @contextlib.asynccontextmanager
 async def proxied(kind: str, name: str, *, lease: float = LEASE) -> AsyncIterator[tuple[FaultProxy, Queue]]:
     """A queue on a server behind a proxy that can take it away."""
-    require(URLS[kind])
+    require_server(URLS[kind])
     place = urlsplit(URLS[kind])
     async with fault_proxy(str(place.hostname), place.port or PORTS[kind]) as proxy:
         credentials, at, _ = place.netloc.rpartition("@")

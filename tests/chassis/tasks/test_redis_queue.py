@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tasks.queues import LEASE, URLS, new_name, remove, require, started, take
+from required import require_server
+from tasks.queues import LEASE, URLS, new_name, remove, started, take
 
 pytestmark = pytest.mark.anyio
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.anyio
 async def place() -> AsyncIterator[tuple[str, str]]:
     """The server and the name of a queue."""
     url, name = URLS["redis"], new_name()
-    require(url)
+    require_server(url)
     yield url, name
     await remove(url, name)
 

@@ -76,7 +76,7 @@ async def test_what_starts_before_its_broker_waits_for_it(
     broker: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # make_site asks whether it is there.
-    monkeypatch.setattr("tasks.processes.require", lambda url: None)
+    monkeypatch.setattr("tasks.processes.require_server", lambda url: None)
     async with contextlib.AsyncExitStack() as stack:
         site = make_site(tmp_path / "site", broker)
         serving, working, ended = [

@@ -8,7 +8,8 @@ import pytest
 from chassis_tasks.settings import STORES, TasksSettings
 from chassis_tasks.store import Store
 from chassis_tasks.urls import store_of
-from tasks.queues import URLS, new_name, remove, require
+from required import require_server
+from tasks.queues import URLS, new_name, remove
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(params=[kind for kind in URLS if kind in STORES])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     url, name = URLS[request.param], new_name()
-    require(url)
+    require_server(url)
     store = store_of(name, TasksSettings(broker_url=url))
     assert store
     yield store

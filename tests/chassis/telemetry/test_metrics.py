@@ -1,7 +1,5 @@
 import gc
-import os
 import re
-import shutil
 import subprocess
 import timeit
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from chassis import Service
 from chassis.settings import Settings
 from chassis.telemetry.metrics import METHODS, Metrics
 from chassis.versions import chassis_version, service_version
+from required import require_program
 
 SETTINGS = Settings(name="under-test", commit="0a1b2c3")
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0, text/plain; q=0.5"}
@@ -195,10 +194,7 @@ def test_any_accept_header_gets_an_answer(client: TestClient, accept: str) -> No
 
 @pytest.mark.parametrize("wrong", ["", "# TYPE Wrong counter\nWrong 1\n"])
 def test_promtool_finds_nothing_to_say(client: TestClient, wrong: str) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        assert not os.environ.get("REQUIRE_TOOLS"), "promtool is missing; it is in Debian's package prometheus"
-        pytest.skip("promtool is missing")
+    promtool = require_program("promtool")
     client.get("/api/items/1")
     checked = subprocess.run(
         [promtool, "check", "metrics"],

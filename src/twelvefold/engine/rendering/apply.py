@@ -20,10 +20,9 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from twelvefold.decisions import MergedFile, record
 from twelvefold.engine.ownership import MERGED
-from twelvefold.service import APPLIED, File, hold_back
+from twelvefold.service import APPLIED, Answer, File, hold_back
 from twelvefold.strategies.files import FileRule
 
-Answers = Mapping[str, str | bool]
 OVERWRITE, IF_MISSING = "scaraplate.strategies.Overwrite", "scaraplate.strategies.IfMissing"
 MERGED_COPY = "twelvefold.strategies.strategy.Applied"
 APPLIED_HERE = frozenset({OVERWRITE, IF_MISSING, MERGED, MERGED_COPY})
@@ -70,13 +69,13 @@ def are_applied_here(rules: Mapping[str, Any]) -> bool:
     return names <= APPLIED_HERE and rules.get("cookiecutter_context_type") == CONTEXT
 
 
-def others(project: Path, rules: Mapping[str, Any], answers: Answers) -> list[str]:
+def others(project: Path, rules: Mapping[str, Any], answers: Mapping[str, Answer]) -> list[str]:
     """The rendered paths that a strategy of somebody else's is for."""
     nodes = PathRules.of(rules, answers)
     return [path for path in files_below(project) if nodes.of_path(path).strategy not in APPLIED_HERE]
 
 
-def apply(project: Path, rules: Mapping[str, Any], answers: Answers, onto: Onto) -> None:
+def apply(project: Path, rules: Mapping[str, Any], answers: Mapping[str, Answer], onto: Onto) -> None:
     """Merge `onto` into the rendered project."""
     replace_links(project)
     nodes = PathRules.of(rules, answers)
@@ -93,7 +92,7 @@ class PathRules:
     default: PathRule
 
     @classmethod
-    def of(cls, rules: Mapping[str, Any], answers: Answers) -> PathRules:
+    def of(cls, rules: Mapping[str, Any], answers: Mapping[str, Answer]) -> PathRules:
         """Raises jinja2's errors for a pattern that cannot be rendered, as for a question that nobody asks."""
         jinja = SandboxedEnvironment(undefined=StrictUndefined)
         nodes = {

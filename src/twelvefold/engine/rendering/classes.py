@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from twelvefold import latch
-from twelvefold.engine.rendering.apply import Answers, Onto, others
+from twelvefold.engine.rendering.apply import Onto, others
 from twelvefold.engine.rendering.checkouts import Checkout
 from twelvefold.engine.rendering.imports import imports_apart
-from twelvefold.service import ANSWERS, APPLIED
+from twelvefold.service import ANSWERS, APPLIED, Answer
 
 if TYPE_CHECKING:
     from scaraplate.template import TemplateMeta
 
 
-def apply_classes(checkout: Checkout, project: Path, answers: Answers, onto: Onto, target: Path) -> None:
+def apply_classes(checkout: Checkout, project: Path, answers: Mapping[str, Answer], onto: Onto, target: Path) -> None:
     """Write into the folder `target` what becomes of `onto` by the strategies that scaraplate.yaml names.
 
     Raises whatever scaraplate and the strategies do.
@@ -46,7 +46,7 @@ def with_others(onto: Onto, paths: Sequence[str]) -> Onto:
     return replace(onto, files={**found, **onto.files})
 
 
-def write_service(target: Path, answers: Answers, onto: Onto) -> None:
+def write_service(target: Path, answers: Mapping[str, Answer], onto: Onto) -> None:
     """Write into `target` what the strategies find of the service."""
     stored = json.dumps(dict(answers), ensure_ascii=False).encode()
     for path, content in {**onto.by_path(), str(ANSWERS): stored}.items():

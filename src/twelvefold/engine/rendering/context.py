@@ -13,8 +13,8 @@ from jinja2 import UndefinedError
 from twelvefold.engine.answers import NO, YES
 from twelvefold.engine.rendering.environment import Environment
 from twelvefold.engine.rendering.refusals import unusable
+from twelvefold.service import Answer
 
-Answers = Mapping[str, str | bool]
 Questions = OrderedDict[str, Any]
 
 
@@ -30,7 +30,7 @@ def read_questions(template: Path) -> Questions:
     return questions
 
 
-def asked(questions: Questions, answers: Answers) -> Questions:
+def asked(questions: Questions, answers: Mapping[str, Answer]) -> Questions:
     """cookiecutter.json with the answers in place of defaults, and the chosen one the first of its choices.
 
     Answers to what is not asked are left out. Raises RefusedError for an answer that its question does not take.
@@ -42,7 +42,7 @@ def asked(questions: Questions, answers: Answers) -> Questions:
     )
 
 
-def _taken(question: str, default: Any, answers: Answers) -> Any:
+def _taken(question: str, default: Any, answers: Mapping[str, Answer]) -> Any:
     answer = answers[question]
     if isinstance(default, list):
         if answer not in default:
@@ -60,7 +60,7 @@ def _as_bool(question: str, answer: str) -> bool:
     return said in YES | {"t"}
 
 
-def answered(questions: Questions, answers: Answers, environment: Environment) -> Questions:
+def answered(questions: Questions, answers: Mapping[str, Answer], environment: Environment) -> Questions:
     """Each of `questions`, as `asked` returns them, with its value: what was answered, or else the default, rendered.
 
     An answer is not rendered. Raises RefusedError where a default names what is not asked before.
@@ -110,7 +110,9 @@ def _rendered(raw: Any, values: Questions, environment: Environment) -> Any:
     return environment.rendered(str(raw), {"cookiecutter": values})
 
 
-def context(questions: Questions, answers: Answers, environment: Environment, folders: tuple[Path, Path]) -> Questions:
+def context(
+    questions: Questions, answers: Mapping[str, Answer], environment: Environment, folders: tuple[Path, Path]
+) -> Questions:
     """All that templates see: `cookiecutter`, and as `_cookiecutter` the questions as they are asked.
 
     `folders` are the template's and the one that is rendered into. The template is called by its folder's name, as

@@ -10,15 +10,16 @@ from jinja2 import UndefinedError
 
 from twelvefold.engine.rendering import hook
 from twelvefold.engine.rendering.checkouts import Checkout
-from twelvefold.engine.rendering.context import Answers, context, read_questions
+from twelvefold.engine.rendering.context import context, read_questions
 from twelvefold.engine.rendering.environment import Environment, Loader
 from twelvefold.engine.rendering.hook import Hooks
 from twelvefold.engine.rendering.imports import imports_apart
 from twelvefold.engine.rendering.refusals import unusable
 from twelvefold.engine.rendering.tree import Tree, refuse_outside, undefined
+from twelvefold.service import Answer
 
 
-def render_project(checkout: Checkout, answers: Answers, scratch: Path) -> Path:
+def render_project(checkout: Checkout, answers: Mapping[str, Answer], scratch: Path) -> Path:
     """Render the template with `answers`, the others by default; return the project's folder, below `scratch`.
 
     Raises RefusedError if the template cannot be rendered, and whatever its hooks and extensions raise.
@@ -39,7 +40,7 @@ def prompted(checkout: Checkout, scratch: Path) -> Checkout:
     return copy
 
 
-def _rendered(checkout: Checkout, answers: Answers, scratch: Path) -> Path:
+def _rendered(checkout: Checkout, answers: Mapping[str, Answer], scratch: Path) -> Path:
     output, scripts = scratch / "out", scratch / "hooks"
     for folder in (output, scripts):
         folder.mkdir()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from twelvefold.errors import FailedError, RefusedError
+from twelvefold.repository_url import on_forge
 
 TIMEOUT = 30.0
 """Seconds that one answer of a forge may take."""
@@ -83,14 +82,10 @@ class NoForge:
 
 def address(url: str) -> tuple[str, str]:
     """Split a repository's URL into that of the forge and the path there. Raises RefusedError for a path on a disk."""
-    url = re.sub(r"^[\w.-]+@([\w.-]+):(?!/)", r"https://\1/", url)
-    parts = urlsplit(url)
-    path = parts.path.strip("/").removesuffix(".git")
-    if not parts.hostname or not path:
+    found = on_forge(url)
+    if found is None:
         raise RefusedError(f"{url} is on no forge. Set kind = 'git' under [forge], or name its URL there.")
-    if parts.scheme in {"http", "https"}:
-        return f"{parts.scheme}://{parts.netloc}", path
-    return f"https://{parts.hostname}", path
+    return found
 
 
 RIGHTS = {

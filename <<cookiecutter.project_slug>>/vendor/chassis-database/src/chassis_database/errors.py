@@ -7,11 +7,10 @@ import sqlite3
 
 from sqlalchemy import exc
 
-from chassis.http.errors import ProblemError
+from chassis.http.errors import RETRY_SOON, ProblemError
 
 log = logging.getLogger(__name__)
 
-RETRY_SOON = {"retry-after": "1"}
 # Of PostgreSQL: connection exceptions, insufficient resources, operator intervention (a statement that took too long,
 # a server that goes down or comes up). https://www.postgresql.org/docs/current/errcodes-appendix.html
 AWAY = ("08", "53", "57")

@@ -17,11 +17,9 @@ from uuid import uuid4
 import aio_pika
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
-from .insisting import insisting
+from .insisting import ANSWER_SECONDS, CONNECT_SECONDS, insisting
 from .queue import Buried, Delivery, Queue
 
-CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 5.0
 LINGER_SECONDS = 60
 """How long the queue of a delay stays after the last message in it."""
 MOST_LETTERS = 10_000

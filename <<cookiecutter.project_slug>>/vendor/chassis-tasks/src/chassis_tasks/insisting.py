@@ -1,4 +1,4 @@
-"""Trying again for a while, what a server that is away did not hear."""
+"""How long a server that is away is waited for, and trying again for a while what it did not hear."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
 
 

@@ -13,9 +13,7 @@ from nats.errors import Error, MaxPayloadError
 from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundError
 
 from .errors import TooLargeError
-
-CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 5.0
+from .insisting import ANSWER_SECONDS, CONNECT_SECONDS
 
 log = logging.getLogger(__name__)
 

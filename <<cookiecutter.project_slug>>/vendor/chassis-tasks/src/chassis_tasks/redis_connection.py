@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from redis import exceptions
 from redis.asyncio import Redis
 
-CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 5.0
+from .insisting import ANSWER_SECONDS, CONNECT_SECONDS
+
 UNUSABLE = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,

@@ -25,6 +25,8 @@ MOST_FAULTS = 50
 # Statuses that have no body, and the one for a client that left, which only our own log and metrics see.
 WITHOUT_BODY = frozenset({204, 205, 304})
 CLIENT_LEFT = 499
+# Of what is refused for a moment: the same request comes back later, or elsewhere at once.
+RETRY_SOON = {"retry-after": "1"}
 
 log = logging.getLogger("chassis.errors")
 

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import ProblemResponse
+from .errors import RETRY_SOON, ProblemResponse
 from .exchange import Exchange, exchange_of
 
 # What is left of a body that is too large is not worth reading.
 CLOSE = {"connection": "close"}
-# Load that is shed comes back a moment later, or elsewhere at once.
-RETRY_SOON = {"retry-after": "1"}
 
 
 class PathValues:
