@@ -13,7 +13,7 @@ import pytest
 from answers import capability_sets, label
 from commands import run
 from conftest import Render
-from environments import interpreter, service_path, service_python, without_project
+from environments import EVERYTHING, interpreter, service_path, service_python, without_project
 from required import missing
 from running import Running, package_of, run_in, running
 
@@ -50,6 +50,12 @@ def test_its_own_checks_fail_when_something_is_wrong(
     service = fresh()
     (service / "tests/test_broken.py").write_text(broken, encoding="utf-8")
     assert run_in(service, python, *command).returncode != 0
+
+
+def test_its_tests_see_nothing_of_what_the_shell_exports(fresh: Render, python: Path) -> None:
+    exported = dict.fromkeys(("ADMIN_PORT", "APP_NONSENSE", "BROKER_URL", "OTEL_TRACES_EXPORTER"), "nonsense")
+    done = run_in(fresh(**EVERYTHING), python, "pytest", "-q", **exported)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def ask_everything(service: Running, title: str) -> None:
