@@ -11,7 +11,7 @@ from typing import Any
 
 from conftest import commit, git
 from histories import FILES, History, twelvefold
-from rendered import render_here
+from rendered import render
 from trees import tree
 
 VENDORED = {
@@ -97,7 +97,7 @@ def apart(history: History, root: Path) -> Shared:
     """Two services of the newest release, each with a vendor/ of its own, committed."""
     (root / "services").mkdir(parents=True)
     for name, database in (("a", False), ("b", True)):
-        render_here(history.repository, root / "services", {"project_slug": name, "database": database})
+        render(root / "services", history.repository, project_slug=name, database=database)
     (root / "pyproject.toml").write_text(MEMBERS, encoding="utf-8")
     commit(root, "Rendered")
     return Shared(history, root)

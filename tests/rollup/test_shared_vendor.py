@@ -17,7 +17,7 @@ from conftest import commit, git
 from environments import without_project
 from histories import plain, twelvefold, write
 from kill_points import KILLED, Points, at_point, each_point, kill
-from rendered import render_here
+from rendered import render
 from trees import tree
 from twelvefold.engine import transaction
 from twelvefold.service import Repository
@@ -379,7 +379,7 @@ def test_plain_scaraplate_is_refused_with_the_command(newer: Shared) -> None:
 @pytest.fixture
 def rooted(both: Shared, tmp_path: Path) -> Shared:
     """A root that is a service of 0.1.0 itself, with a database; and `a`, which shares its vendor/."""
-    root = render_here(both.history.repository, tmp_path / "rooted", {"project_slug": "shop", "database": True})
+    root = render(tmp_path / "rooted", both.history.repository, project_slug="shop", database=True)
     with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write(f"\n{MEMBERS}")
     shutil.copytree(both.service("a"), root / "services/a", symlinks=True)
@@ -464,7 +464,7 @@ def real(template: Path, tmp_path: Path) -> Path:
     root = tmp_path / "shop"
     (root / "services").mkdir(parents=True)
     for name, database in (("a", False), ("b", True)):
-        render_here(template, root / "services", {"project_slug": name, "database": database})
+        render(root / "services", template, project_slug=name, database=database)
     shutil.copy(root / "services/b/pyproject.toml", root / "pyproject.toml")
     constraints = tomllib.loads(text_of(root / "pyproject.toml"))["tool"]["uv"]["constraint-dependencies"]
     (root / "pyproject.toml").write_text(
