@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-TOKEN = "glpat-this-is-secret"  # noqa: S105 - of a forge that lives as long as a test
+# Of a forge that lives as long as a test. One for each process: a test that looks for it in all that run, and finds that
+# of another test beside it, would fail.
+TOKEN = f"glpat-this-is-secret-{os.getpid()}"
 
 
 @dataclass

@@ -20,7 +20,7 @@ from twelvefold.engine.plan import Plan, Render, followed, plan, refuse_broken, 
 from twelvefold.engine.template import Template, version_of
 from twelvefold.errors import RefusedError
 from twelvefold.git import GitError, git, time_left, without_credentials
-from twelvefold.service import File, Repository, Service
+from twelvefold.service import Answer, File, Repository, Service
 
 LOCK_SECONDS = 30
 LONGEST_NAME = 100  # what a file system takes, less what stands around an answer
@@ -162,7 +162,7 @@ def refuse_untrusted(url: str, *, is_named: bool) -> None:
         )
 
 
-def refuse_other_paths(answers: Mapping[str, str | bool], questions: Iterable[str]) -> None:
+def refuse_other_paths(answers: Mapping[str, Answer], questions: Iterable[str]) -> None:
     """Raise RefusedError if an answer to one of `questions`, which name files and folders, leads to another place."""
     for question in questions:
         answer = str(answers.get(question, question))
