@@ -256,6 +256,30 @@ def test_an_edited_file_that_goes_is_in_the_report_as_git_has_it(newer: Shared) 
     assert decisions["services/b"]["outcome"] == "out-of-step"
 
 
+def test_an_edit_is_shown_against_what_the_service_had_before_it_shared(newer: Shared, tmp_path: Path) -> None:
+    """git has the template's text in the service's own vendor/ alone."""
+    old = "vendor/chassis/src/chassis/old.py"
+    shutil.rmtree(newer.root / ".git")
+    unshared(newer)
+    commit(newer.root, "A vendor/ each")
+    write(newer.service("b"), old, "OLD = 1\nOURS = 1\n")
+    share(newer.root, "services/b", "services/a")
+    report = tmp_path / "report.json"
+    newer.rollup("a", "--report", str(report), exit_code=2)
+    (patch,) = [one["patch"] for one in json.loads(report.read_bytes())["decisions"] if one["path"] == old]
+    assert "\n OLD = 1\n+OURS = 1\n" in patch
+
+
+def test_on_a_branch_that_shares_it_where_this_one_does_not(newer: Shared) -> None:
+    newer.save()
+    git(newer.root, "branch", "update/now")
+    unshared(newer)
+    newer.save()
+    assert newer.run("a", "--branch", "update/now")[0] == 2
+    assert git(newer.root, "status", "--porcelain") == ""
+    assert git(newer.root, "show", f"update/now:{CORE}") == "CORE = 2\n"
+
+
 # Killed
 
 
