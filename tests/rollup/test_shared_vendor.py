@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -354,6 +355,25 @@ def test_two_at_once_keep_each_other_out(both: Shared) -> None:
     turns = {Repository.around(both.service(name)).turn for name in ("a", "b")}
     assert turns == {Repository.around(both.root).turn}
     assert len({Repository.around(both.service(name)).state for name in ("a", "b")}) == 2
+
+
+def test_what_another_needs_since_the_plan_is_not_removed(both: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other has switched a part on between the plan and the first write."""
+    both.rollup("a", "--answer", "database=true")
+    both.rollup("b", "--answer", "database=false")
+    both.save()
+    refuse = Repository.refuse_changes
+
+    def refuse_changes(repository: Repository) -> None:
+        monkeypatch.setattr(Repository, "refuse_changes", refuse)
+        assert both.run("b", "--answer", "database=true", "--commit")[0] == 0
+        refuse(repository)
+
+    monkeypatch.setattr(Repository, "refuse_changes", refuse_changes)
+    monkeypatch.setattr("twelvefold.engine.rollup.locked", lambda _repository: nullcontext())  # it came before the lock
+    code, said = both.run("a", "--answer", "database=false")
+    assert (code, "Another service of the workspace was updated while this update was planned" in said) == (2, True)
+    assert text(both, DATABASE) == "DB = 1\n"
 
 
 # Links
