@@ -131,6 +131,7 @@ def change(rollup: Rollup, options: UpdateOptions) -> None:
             raise RefusedError(INTERRUPTED)
         repository.refuse_changes()
         rollup.service.refuse_another_update()
+        rollup.plan.refuse_update_of_another(rollup.service)
         if last.branch:
             engine.switch(repository, last.branch)
         memo = {"report": reports.as_memo(report), "last": asdict(last)}

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,30 @@ def test_an_edited_file_that_goes_is_in_the_report_as_git_has_it(newer: Shared) 
     assert decisions["services/b"]["outcome"] == "out-of-step"
 
 
+def test_an_edit_is_shown_against_what_the_service_had_before_it_shared(newer: Shared, tmp_path: Path) -> None:
+    """git has the template's text in the service's own vendor/ alone."""
+    old = "vendor/chassis/src/chassis/old.py"
+    shutil.rmtree(newer.root / ".git")
+    unshared(newer)
+    commit(newer.root, "A vendor/ each")
+    write(newer.service("b"), old, "OLD = 1\nOURS = 1\n")
+    share(newer.root, "services/b", "services/a")
+    report = tmp_path / "report.json"
+    newer.rollup("a", "--report", str(report), exit_code=2)
+    (patch,) = [one["patch"] for one in json.loads(report.read_bytes())["decisions"] if one["path"] == old]
+    assert "\n OLD = 1\n+OURS = 1\n" in patch
+
+
+def test_on_a_branch_that_shares_it_where_this_one_does_not(newer: Shared) -> None:
+    newer.save()
+    git(newer.root, "branch", "update/now")
+    unshared(newer)
+    newer.save()
+    assert newer.run("a", "--branch", "update/now")[0] == 2
+    assert git(newer.root, "status", "--porcelain") == ""
+    assert git(newer.root, "show", f"update/now:{CORE}") == "CORE = 2\n"
+
+
 # Killed
 
 
@@ -330,6 +355,25 @@ def test_two_at_once_keep_each_other_out(both: Shared) -> None:
     turns = {Repository.around(both.service(name)).turn for name in ("a", "b")}
     assert turns == {Repository.around(both.root).turn}
     assert len({Repository.around(both.service(name)).state for name in ("a", "b")}) == 2
+
+
+def test_what_another_needs_since_the_plan_is_not_removed(both: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other has switched a part on between the plan and the first write."""
+    both.rollup("a", "--answer", "database=true")
+    both.rollup("b", "--answer", "database=false")
+    both.save()
+    refuse = Repository.refuse_changes
+
+    def refuse_changes(repository: Repository) -> None:
+        monkeypatch.setattr(Repository, "refuse_changes", refuse)
+        assert both.run("b", "--answer", "database=true", "--commit")[0] == 0
+        refuse(repository)
+
+    monkeypatch.setattr(Repository, "refuse_changes", refuse_changes)
+    monkeypatch.setattr("twelvefold.engine.rollup.locked", lambda _repository: nullcontext())  # it came before the lock
+    code, said = both.run("a", "--answer", "database=false")
+    assert (code, "Another service of the workspace was updated while this update was planned" in said) == (2, True)
+    assert text(both, DATABASE) == "DB = 1\n"
 
 
 # Links

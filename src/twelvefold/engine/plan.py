@@ -63,11 +63,21 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     """Paths that the template renders no longer, and that are not there any more."""
+    members: Members | None = None
+    """The other services of the workspace, as they were."""
 
     @property
     def is_empty(self) -> bool:
         """Whether the service is as the template wants it."""
         return not self.changes
+
+    def refuse_update_of_another(self, service: Service) -> None:
+        """Raise RefusedError if another service of the workspace may need something else in vendor/ now."""
+        if self.members and self.members != Members.of(service):
+            raise RefusedError(
+                "Another service of the workspace was updated while this update was planned. Run the same command "
+                "again."
+            )
 
     def acknowledge(self) -> None:
         """Note that the user knows that edits in what the template owns are healed."""
@@ -94,7 +104,7 @@ def plan(service: Service, render: Render, moved: Mapping[str, str], folders: Ma
     planning.memory()
     planning.others()
     decisions = sorted(planning.decisions, key=lambda one: (one.path, one.key))
-    return Plan(planning.changes(), decisions, gone=planning.gone)
+    return Plan(planning.changes(), decisions, gone=planning.gone, members=members)
 
 
 def followed(moved: Mapping[str, str], service: Service) -> dict[str, str]:
