@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# Of a forge that lives as long as a test. One for each process: a test that looks for it in all that run, and finds that
-# of another test beside it, would fail.
+# Of a forge that lives as long as a test. One for each process: a test looks for it in all that runs, and others run
+# beside it.
 TOKEN = f"glpat-this-is-secret-{os.getpid()}"
 
 
