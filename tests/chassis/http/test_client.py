@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -32,6 +33,7 @@ class Upstream:
     def __init__(self) -> None:
         self.script: list[int] = []
         self.headers: dict[str, str] = {}
+        self.text = "hello"
         self.seen: list[tuple[str, dict[str, str], str]] = []
         self.url = ""
 
@@ -43,7 +45,7 @@ class Upstream:
             request.transport.abort()
         if status == 1:
             await asyncio.sleep(60)
-        return web.Response(status=max(status, 200), text="hello", headers={"set-cookie": "a=b", **self.headers})
+        return web.Response(status=max(status, 200), text=self.text, headers={"set-cookie": "a=b", **self.headers})
 
 
 @pytest.fixture
@@ -147,6 +149,23 @@ async def test_retry_after_is_honoured(http: HttpClient, upstream: Upstream) -> 
     began = time.monotonic()
     assert await status_of(http, "GET", upstream.url) == 200
     assert time.monotonic() - began >= 1
+
+
+@pytest.mark.slow
+async def test_no_connection_is_held_until_the_next_attempt(upstream: Upstream) -> None:
+    upstream.script, upstream.headers, upstream.text = [503], {"retry-after": "1"}, "more than is read " * 500_000
+    settings = Settings(name="caller", http_connections=1, http_connect_seconds=0.3)
+    async with http_client(settings, registry=CollectorRegistry()) as http, asyncio.TaskGroup() as calls:
+        calls.create_task(read(http.get(upstream.url)))
+        while not upstream.seen:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert await read(http.post(upstream.url)) == upstream.text
+
+
+async def read(call: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> str:
+    async with call as response:
+        return await response.text()
 
 
 async def test_nobody_waits_for_longer_than_a_call_may_take(http: HttpClient, upstream: Upstream) -> None:

@@ -297,7 +297,7 @@ def test_a_failure_after_the_response_began_is_logged_and_not_answered(
 SCOPE: Scope = {"type": "http", "method": "GET", "path": "/x\ud800", "headers": []}
 
 
-async def answer(error: Exception) -> list[Message]:
+async def answer(error: Exception, *, started: bool = False) -> list[Message]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -306,7 +306,7 @@ async def answer(error: Exception) -> list[Message]:
     async def receive() -> Message:
         raise NotImplementedError
 
-    await errors.last_resort(error, started=False, scope=SCOPE, receive=receive, send=send)
+    await errors.last_resort(error, started=started, scope=SCOPE, receive=receive, send=send)
     return sent
 
 
@@ -323,6 +323,15 @@ async def test_an_http_exception_of_an_outer_part_is_an_answer(caplog: pytest.Lo
     start, _ = await answer(HTTPException(413))
     assert start["status"] == 413
     assert not failures(caplog)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [ValueError(SECRET), HTTPException(413)])
+async def test_an_answer_that_has_begun_is_followed_by_no_other(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await answer(error, started=True) == []
+    assert len(failures(caplog)) == 1
 
 
 @pytest.mark.parametrize(

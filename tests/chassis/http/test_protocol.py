@@ -75,6 +75,12 @@ async def test_the_bound_passes_and_one_more_does_not(
         assert not connection.transport.is_closed
 
 
+async def test_the_bound_holds_behind_a_smaller_body_than_the_one_before() -> None:
+    larger, smaller = (POST + b"content-length: %d\r\n\r\n" % size + b"b" * size for size in (100_000, 4))
+    assert statuses(await Connection(echo).send(larger + smaller + head(MOST))) == [200, 200, 200]
+    assert statuses(await Connection(echo).send(larger + smaller + head(MOST + 1))) == [200, 200, 431]
+
+
 async def test_a_refusal_says_what_is_too_large_and_that_this_is_the_end(caplog: pytest.LogCaptureFixture) -> None:
     connection = Connection(echo)
     answer = await connection.send(GET + b"cookie: very-secret\r\n" + b"x: y\r\n" * 100 + b"\r\n")
