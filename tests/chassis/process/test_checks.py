@@ -96,10 +96,12 @@ async def test_one_that_ignores_its_cancellation_delays_nobody_and_is_not_starte
                 await let_go.wait()
 
     checks = made(queue=stubborn)
-    for _ in range(3):
-        assert await checks.results() == {"queue": "no answer in 0.05 s"}
-    assert runs == 1
-    let_go.set()
+    try:
+        for _ in range(3):
+            assert await checks.results() == {"queue": "no answer in 0.05 s"}
+        assert runs == 1
+    finally:
+        let_go.set()  # or a test that fails would not end
 
 
 async def test_a_check_is_given_the_resources() -> None:

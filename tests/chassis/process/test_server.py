@@ -42,6 +42,16 @@ async def test_the_drain_loses_and_refuses_nothing(sample_service: Path) -> None
         assert service.errors() == []
 
 
+@pytest.mark.slow
+async def test_to_the_end_of_the_drain_clients_are_asked_to_reconnect(sample_service: Path) -> None:
+    async with running(sample_service, APP_DRAIN_SECONDS="30") as service:
+        service.signal()
+        await _until_draining(service)
+        for _ in range(8):  # each second uvicorn makes a new list of headers
+            await asyncio.sleep(0.2)
+            assert (await service.ask("/api/pid")).headers["connection"] == "close"
+
+
 async def _until_draining(service: Running) -> None:
     async with asyncio.timeout(0.2):
         while (response := await service.ask("/readyz")).status != 503:

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chassis.process import workers
 from chassis.settings import Settings
+from chassis.telemetry.process_group import Place
 from service_process import Running, connected, launched, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
@@ -270,3 +271,20 @@ async def test_the_exit_code_tells_whether_all_ended_well(tmp_path: Path, codes:
     settings = Settings(name="under-test", web_concurrency=2)
     supervisor = Ending([], settings=settings, folder=tmp_path, deadline=1, announce=lambda: None)
     assert await supervisor.run() == expected
+
+
+async def test_nothing_but_what_it_counted_tells_of_a_worker_that_is_dead(tmp_path: Path) -> None:
+    class Short(workers.Supervisor):
+        async def _spawn(self, place: Place) -> asyncio.subprocess.Process:
+            return await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+
+    for name in ("0.sock", "gauge_all_0.db", "counter_0.db", "1.sock", "gauge_all_1.db", "gauge_all_10.db"):
+        (tmp_path / name).touch()
+    settings = Settings(name="under-test", web_concurrency=2)
+    supervisor = Short([], settings=settings, folder=tmp_path, deadline=1, announce=lambda: None)
+    assert await supervisor._live(0) == 0
+    assert _names(tmp_path) == {"counter_0.db", "1.sock", "gauge_all_1.db", "gauge_all_10.db"}
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
