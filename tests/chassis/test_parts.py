@@ -89,6 +89,12 @@ def test_those_that_others_build_on_open_first(package: Path) -> None:
     assert [*parts.installed("paintshop")] == ["database", "tasks"]
 
 
+def test_those_that_need_no_order_open_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "a-shop", vases="chassis.part:Part", jars="chassis.part:Part")
+    install(tmp_path, monkeypatch, "b-shop", bowls="chassis.part:Part")
+    assert [*parts.installed("under_test")] == ["bowls", "jars", "vases"]
+
+
 def test_a_part_that_is_not_installed_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "shop", shelf=f"{__name__}:Shelf")
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Shelf.__module__])
