@@ -59,6 +59,7 @@ def test_what_libpq_takes_too(url: str) -> None:
         ("postgresql://me:s/ecret@db/shop", "/ as %2F"),
         ("postgresql://me:s#ecret@db/shop", "# as %23"),
         ("postgresql://db:port/shop", "should be"),
+        ("postgresql://a:5432,b:port/shop", "should be"),
         ("postgresql://db/shop?sslmode=always", "verify-full"),
     ],
 )

@@ -44,6 +44,17 @@ def test_a_schema_that_was_right_is_not_asked_about_at_each_probe(client: TestCl
     assert _statements(client) - before == 1
 
 
+def test_another_database_is_asked_for_its_own_schema(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert main(service, ["db", "upgrade"]) == 0
+    with TestClient(service.app()) as client:
+        assert client.get("/readyz").status_code == 200
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/another.db")
+    with TestClient(service.app()) as client:
+        assert client.get("/readyz").json()["checks"]["schema"] == "SchemaBehindError"
+
+
 def test_is_not_ready_while_the_database_is_away(
     service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

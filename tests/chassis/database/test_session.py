@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, Request
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
@@ -272,6 +272,19 @@ async def test_a_statement_that_takes_too_long_is_ended(database: Database, sett
         async with database.session() as session:
             assert await session.scalar(text("SELECT 1")) == 1
         assert _used(database) == 0
+
+
+async def test_the_limit_of_a_statement_that_is_over_ends_no_later_one(
+    database: Database, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted: list[object] = []
+    monkeypatch.setattr("chassis_database.observed.interrupt_soon", interrupted.append)
+    async with database.open(settings.model_copy(update={"database_statement_seconds": 0.1})):
+        await execute(database, "SELECT 1")
+        with pytest.raises(DBAPIError):
+            await execute(database, "SELECT nothing")
+        await asyncio.sleep(0.2)
+    assert interrupted == []
 
 
 async def test_a_request_that_is_cancelled_in_a_statement_ends_at_once(
