@@ -150,7 +150,7 @@ async def test_goes_on_when_the_queue_is_back(
     async def work() -> str:
         return "done"
 
-    async with at_work(part):
+    async with at_work(part, tasks_concurrency=1):  # which no trouble takes away
         info = await part.wait((await work.enqueue()).id, seconds=5)
     assert info.result == "done"
     assert "nobody listens" in caplog.text

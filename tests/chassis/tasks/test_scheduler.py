@@ -131,6 +131,24 @@ async def test_one_without_its_lease_sends_nothing(periodic: Tasks, clock: Clock
         await sends(given, 0)
 
 
+async def test_what_another_sent_meanwhile_is_not_sent_again(
+    periodic: Tasks, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(periodic) as given, scheduling(periodic, given):
+        assert given.store is not None
+        clock.now += 300
+        await sends(given, 1)
+        await given.store.put(scheduler.LEASE, b"another", seconds=0.4)
+        await asyncio.sleep(0.1)
+        clock.now += 300
+        due = tick(periodic.known["clean"].policy, clock.now)
+        await given.store.put(scheduler._place("clean"), str(due).encode(), seconds=60)
+        await asyncio.sleep(0.4)
+        await sends(given, 1)
+        clock.now += 300
+        await sends(given, 2)
+
+
 async def test_a_tick_whose_sender_was_killed_on_the_way_is_not_lost(
     periodic: Tasks, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
