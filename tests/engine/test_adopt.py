@@ -137,6 +137,16 @@ def test_answers_are_guessed_and_may_be_given(history: History, tmp_path: Path) 
     }
 
 
+def test_an_answer_that_is_typed_beats_the_one_of_scaraplate(history: History, tmp_path: Path) -> None:
+    service = repository(tmp_path / "billing", "src")
+    write(service, ".scaraplate.conf", "[cookiecutter_context]\nproject_name = Stored\nci = github\n")
+    commit(service, "Made by scaraplate")
+    typed = ("--answer", "project_name=Typed")
+    twelvefold("adopt", service, "--template", history.repository, "--no-lock", "--yes", *typed)
+    answers = answers_of(service)
+    assert (answers["project_name"], answers["ci"]) == ("Typed", "github")
+
+
 @pytest.mark.parametrize(
     ("remote", "found"),
     [

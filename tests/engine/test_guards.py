@@ -83,6 +83,24 @@ def test_what_is_written_must_be_seen_by_git(tmp_path: Path) -> None:
         refuse_what_would_be_lost(service, rendered)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_seed_must_be_seen_by_git_if_it_is_written(is_there: bool, tmp_path: Path) -> None:
+    """scaraplate writes those that are not there, and no others."""
+    rendered = write(tmp_path / "rendered", copy="2", manifest="2")
+    service = write(tmp_path / "service", copy="1", manifest="1")
+    for root in (rendered, service):
+        (root / "src/pay").mkdir(parents=True)
+        (root / "src/pay/api.py").touch()
+    commit(service, "Committed")
+    git(service, "update-index", "--skip-worktree", "src/pay/api.py")
+    if is_there:
+        refuse_what_would_be_lost(service, rendered)
+        return
+    (service / "src/pay/api.py").unlink()
+    with pytest.raises(RefusedError, match=r"Hidden from git \(skip-worktree\): src/pay/api\.py"):
+        refuse_what_would_be_lost(service, rendered)
+
+
 def test_a_folder_that_no_template_made_is_not_looked_at(tmp_path: Path) -> None:
     rendered = write(tmp_path / "rendered", copy="2", manifest="2")
     (tmp_path / "service").mkdir()
