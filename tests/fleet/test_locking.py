@@ -279,3 +279,18 @@ def test_a_lock_that_is_taken_has_all_that_was_built_and_nothing_older(
         is_gone = kind == "sdist" and (now is None or now[0] != version)
         assert (name in lost) == (is_older or is_gone)
     assert set(lost) <= set(before)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        '[[package]]\nname = "service"\n[package.metadata]\nrequires-dist = [{ name = "a", specifier = "<2" }]\n',
+        '[[package]]\nname = "service"\n[package.metadata.requires-dev]\ndev = [{ name = "a", specifier = "<2" }]\n',
+        '[manifest]\nconstraints = [{ name = "a", specifier = "<2" }]\n',
+        '[manifest]\noverrides = [{ name = "a", specifier = "<2" }]\n',
+    ],
+)
+def test_what_becomes_older_because_something_says_so_is_not_lost(limit: str) -> None:
+    before, after = lock_of({"a": (2, "wheels")}), lock_of({"a": (1, "wheels")}) + b"\n"
+    assert locking._lost(before, after) == ["a"]
+    assert locking._lost(before, after + limit.encode()) == []

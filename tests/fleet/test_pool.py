@@ -28,8 +28,9 @@ def test_a_worker_that_is_lost_takes_its_one_service_with_it(fleet: Fleet, monke
     monkeypatch.setattr(pool, "GRACE", 1.0)
     fleet.add("a", "ended", "hangs", "killed", "z")
     fleet.configure(timeout_seconds=3)
-    run = ("run", "--jobs", "2", "--branch", "chore/more", "--", "sh", "-c", HARM)
-    said = fleet.run(*run, exit_code=3)
+    run = ("run", "--jobs", "2", "--branch", "chore/more", "--")
+    fleet.run(*run, "true")  # so that of each the commit is known that was looked at
+    said = fleet.run(*run, "sh", "-c", HARM, exit_code=3)
     assert "5 services: 3 failed, 2 proposed." in said
     assert "killed: failed. The worker process died of -9." in said
     assert "ended: failed. The worker process died of 143." in said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,28 @@ NONE = FleetRollupOptions(
     no_lock=False,
     build=False,
 )
+CHOSEN: dict[str, Any] = {
+    "only": ("a*",),
+    "check": True,
+    "wave": "canary",
+    "shard": "1/2",
+    "max_failures": 0.0,
+    "ref": "0.2.0",
+    "only_failed": True,
+    "no_lock": True,
+    "build": True,
+}
+"""Every option that says what a run does, and to whom; the others say where, and with how many processes."""
+
+
+def test_every_option_that_says_what_a_run_does_is_kept() -> None:
+    others = {"file", "state", "token_file", "jobs", "resume"}
+    assert {field.name for field in fields(FleetRollupOptions)} == {*CHOSEN, *others}
 
 
 def test_a_run_is_resumed_as_it_was_begun(tmp_path: Path) -> None:
     unfinished = Unfinished(tmp_path / "state/run.json")
-    chosen = replace(NONE, wave="canary", only=("a*",), max_failures=0.0)
+    chosen = replace(NONE, **CHOSEN)
     unfinished.keep(Begun("now", replace(chosen, jobs=1, resume=False), "0.2.0"))
     assert unfinished.resumed(NONE) == Begun("now", chosen, "0.2.0")
     unfinished.forget()
@@ -41,12 +58,12 @@ def test_a_run_is_resumed_as_it_was_begun(tmp_path: Path) -> None:
     unfinished.forget()
 
 
-@pytest.mark.parametrize("given", [{"check": True}, {"only": ("a",)}, {"max_failures": 0.0}, {"only_failed": True}])
-def test_a_run_is_resumed_with_no_other_options(given: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", CHOSEN)
+def test_a_run_is_resumed_with_no_other_options(given: str, tmp_path: Path) -> None:
     unfinished = Unfinished(tmp_path / "run.json")
     unfinished.keep(Begun("now", NONE))
-    with pytest.raises(RefusedError, match=f"Leave --{next(iter(given)).replace('_', '-')} out"):
-        unfinished.resumed(replace(NONE, **given))
+    with pytest.raises(RefusedError, match=f"Leave --{given.replace('_', '-')} out"):
+        unfinished.resumed(replace(NONE, **{given: CHOSEN[given]}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"run": "a", "options": {}, "newest": null}'])
