@@ -65,7 +65,9 @@ def test_a_blob_that_git_does_not_get_is_not_waited_for(tmp_path: Path, monkeypa
 
 def test_a_calling_git_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a hook, which git calls with these set."""
-    git(tmp_path, "init", "--quiet")
+    (tmp_path / "file").touch()
+    commit(tmp_path, "Begin")
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
     assert git(tmp_path, "rev-parse", "--show-toplevel") == str(tmp_path.resolve())
+    assert git(tmp_path, "ls-files") == "file"
