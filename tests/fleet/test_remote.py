@@ -175,6 +175,17 @@ def test_only_what_moved_is_fetched(there: Remote, bare: Path, forge: Forge, tmp
     assert git(clone.folder, "rev-list", "--objects", "--all", "--missing=print").count("?") == missing
 
 
+def test_a_branch_that_somebody_pushed_to_is_fetched_though_main_stands(
+    there: Remote, bare: Path, tmp_path: Path
+) -> None:
+    clone = cloned(there, tmp_path)
+    for number in (1, 2):
+        push(bare, f"{number}.txt", "theirs", branch=BRANCH)
+        now = heads(there, BRANCH)
+        clone.update(now, BRANCH)
+        assert len(clone.commits(now.head, now.proposal)) == number
+
+
 def test_a_clone_is_cleared_of_what_another_run_left(bare: Path, tmp_path: Path) -> None:
     clone = cloned(Remote(str(bare)), tmp_path)
     (clone.folder / "new.txt").write_text("half")
