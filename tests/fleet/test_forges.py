@@ -17,6 +17,7 @@ from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Fault, Forge, serving
 from twelvefold.fleet.forges import USERS
+from twelvefold.fleet.forges.base import shortened
 from twelvefold.fleet.results import TurnOutcome
 
 KINDS = ["gitlab", "github"]
@@ -207,3 +208,9 @@ def test_a_token_does_not_follow_to_another_host(kind: str, fleet: Fleet, forge:
         assert fleet.rollup(exit_code=3)["pay"].outcome is TurnOutcome.FAILED
         assert TOKEN in forge.shown
         assert TOKEN not in other.shown
+
+
+@pytest.mark.parametrize(("body", "kept"), [("one\ntwo", "one\ntwo"), ("one\ntwo\n", "one"), ("one two three", "")])
+def test_a_body_that_is_longer_than_may_be_ends_with_a_whole_line(body: str, kept: str) -> None:
+    end = "" if kept == body else "\n\n… The report is longer than the forge takes.\n"
+    assert shortened(body, 7) == kept + end
