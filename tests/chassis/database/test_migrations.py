@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -299,3 +300,34 @@ def test_rows_that_point_to_a_table_survive_its_copy(
     with sqlite3.connect(file) as raw:
         assert raw.execute("SELECT count(*) FROM parts").fetchone() == (1,)
     raw.close()
+
+
+LOSING = """
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade() -> None:
+    op.execute("DELETE FROM items")
+"""
+
+
+def test_a_migration_that_leaves_rows_which_point_nowhere_is_taken_back(
+    run: Run, migrations: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PostgreSQL looks by itself; SQLite does not while a table is copied."""
+    if not url.startswith("sqlite"):
+        pytest.skip("PostgreSQL looks at each statement")
+    assert run("db", "upgrade") == 0
+    file = url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(file)) as raw, raw:
+        raw.execute("INSERT INTO items (id, name) VALUES (1, 'a')")
+        raw.execute("CREATE TABLE parts (id INTEGER, item INTEGER REFERENCES items (id))")
+        raw.execute("INSERT INTO parts VALUES (1, 1)")
+    (migrations / "0002_losing.py").write_text(LOSING, encoding="utf-8")
+    assert run("db", "upgrade") == 1
+    assert "A row of the table parts would point to one of items that is not there" in capsys.readouterr().err
+    with contextlib.closing(sqlite3.connect(file)) as raw:
+        assert raw.execute("SELECT count(*) FROM items").fetchone() == (1,)
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
