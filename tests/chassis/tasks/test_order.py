@@ -51,6 +51,12 @@ def test_what_a_later_release_adds_is_passed_over() -> None:
     assert read(data) == Order(id="1", task="a", arguments={"n": 1}, sent_at=0)
 
 
+def test_the_next_attempt_waits_for_its_time() -> None:
+    again = Order(id="1", task="a", arguments={}, sent_at=1, attempt=2, due_at=5).again(60)
+    assert again.attempt == 3
+    assert 59 < again.delay <= 60
+
+
 def test_the_delay_is_what_is_left_of_it() -> None:
     order = Order(id="1", task="a", arguments={}, sent_at=time.time(), due_at=time.time() + 60)
     assert 59 < order.delay <= 60
