@@ -40,7 +40,7 @@ async def delete(caller: Annotated[Caller, requires("orders:write", "orders:dele
     return caller.subject
 
 
-@router.get("/long")
+@router.get("/long", responses={403: {"description": "Not long enough."}})
 async def long(caller: Annotated[Caller, Security(caller, scopes=["long"])]) -> str:
     return caller.subject
 
@@ -228,6 +228,12 @@ def test_openapi_tells_of_tokens_scopes_and_refusals(serve_auth: Serve) -> None:
         assert document["components"]["schemas"][name]["properties"]["status"]["const"] == int(status)
     assert "security" not in document["paths"]["/open"]["get"]
     assert "401" not in document["paths"]["/open"]["get"]["responses"]
+
+
+def test_what_an_endpoint_says_of_a_refusal_itself_stays(serve_auth: Serve) -> None:
+    responses = serve_auth().get("/openapi.json").json()["paths"]["/long"]["get"]["responses"]
+    assert responses["403"]["description"] == "Not long enough."
+    assert responses["401"] == {"$ref": "#/components/responses/UnauthorizedError"}
 
 
 def test_openapi_of_a_service_that_asks_nobody_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
