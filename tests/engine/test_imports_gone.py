@@ -28,6 +28,7 @@ NOW = ["Makefile", "vendor/chassis/src/chassis/__init__.py", "vendor/chassis/src
         ("from chassis.settings import load\n", ""),
         ("from . import wire\n", ""),
         ("from .logs import x\n", ""),
+        ("from .wire import x\n", ""),
         ("import wired\n", ""),
         ("import wire (\n", ""),
         ("# import wire\n", ""),
