@@ -122,6 +122,13 @@ def test_what_is_told_obeys_no_terminal_and_has_no_token(make: Make, monkeypatch
     assert "***" in result.sentence
 
 
+def test_a_report_has_no_token_either() -> None:
+    said = Result("pay", "u", TurnOutcome.PERSON, sentence=f"It says {TOKEN}.", report=f"# Kept yours: {TOKEN}")
+    kept = jobs._scrubbed(said, TOKEN)
+    assert (kept.sentence, kept.report) == ("It says ***.", "# Kept yours: ***")
+    assert jobs._scrubbed(said, None) == said
+
+
 def test_a_service_whose_memory_is_a_link_needs_a_person(fleet: Fleet, tmp_path: Path) -> None:
     fleet.add("pay")
     git(fleet.folder, "clone", "--quiet", "git/pay.git", "scratch")

@@ -13,7 +13,8 @@ from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Fault, Forge, serving
 from histories import twelvefold
-from twelvefold.fleet.pull import Home, home
+from twelvefold.fleet.pull import Home, home, tell
+from twelvefold.fleet.results import Result, TurnOutcome
 
 VARIABLES = {"gitlab": "TWELVEFOLD_TOKEN", "github": "GITHUB_TOKEN"}
 KINDS = list(VARIABLES)
@@ -105,6 +106,12 @@ def test_what_needs_a_person_ends_with_2_and_is_told(
     assert pipeline.forge.requests[0]["labels"] == ["twelvefold", "needs-a-person"]
     assert "needs a person" not in pipeline.propose("--heal")
     assert pipeline.forge.requests[0]["labels"] == ["twelvefold"]
+
+
+def test_what_an_annotation_would_read_as_an_escape_arrives_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Result("pay", "u", TurnOutcome.PERSON, sentence="50%25 of\r\nit."), {"GITHUB_ACTIONS": "true"})
+    told = "pay: needs a person. 50%2525 of%0D%0Ait."
+    assert capsys.readouterr().out == f"::warning title=Update from the template::{told}\n"
 
 
 def test_check_says_what_there_is_and_does_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
