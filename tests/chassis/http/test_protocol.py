@@ -75,9 +75,8 @@ async def test_the_bound_passes_and_one_more_does_not(
         assert not connection.transport.is_closed
 
 
-@pytest.mark.parametrize("larger", [POST + b"content-length: 100000\r\n\r\n" + b"b" * 100_000, CHUNKED + b"0\r\n\r\n"])
-async def test_the_bound_holds_behind_a_smaller_body_than_the_one_before(larger: bytes) -> None:
-    smaller = POST + b"content-length: 4\r\n\r\nbody"
+async def test_the_bound_holds_behind_a_smaller_body_than_the_one_before() -> None:
+    larger, smaller = (POST + b"content-length: %d\r\n\r\n" % size + b"b" * size for size in (100_000, 4))
     assert statuses(await Connection(echo).send(larger + smaller + head(MOST))) == [200, 200, 200]
     assert statuses(await Connection(echo).send(larger + smaller + head(MOST + 1))) == [200, 200, 431]
 
