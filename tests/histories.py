@@ -30,7 +30,13 @@ class Answers(Extension):
     def __init__(self, environment):
         super().__init__(environment)
         environment.globals["template_dir"] = str(Path(__file__).resolve().parent)
-        environment.filters["left_out"] = lambda answers: []
+        environment.filters["left_out"] = left_out
+
+
+def left_out(answers):
+    if answers.get("_chassis", "vendored") != "vendored":
+        return ["vendor"]
+    return [f"vendor/chassis-{name}" for name, answer in answers.items() if answer is False]
 """
 RULES = """
 git_remote_type: twelvefold.git_remote.TemplateRemote

@@ -113,7 +113,7 @@ def test_check_and_status_agree(newer: Shared) -> None:
         "b: 0.1.0",
         "An update to 0.2.0 is there. To see it: twelvefold rollup --diff",
         "vendor is of the version that services/a, which shares it, was updated to",
-        "Not in step. To mend it: twelvefold rollup",
+        "Not in step. To fix it: twelvefold rollup",
     ]
     assert tree(newer.root) == before
 
@@ -121,7 +121,7 @@ def test_check_and_status_agree(newer: Shared) -> None:
 def test_an_edit_there_is_nobody_s_version(both: Shared) -> None:
     write(both.root, CORE, "CORE = 'patched'\n")
     listed = both.status("a", exit_code=1)
-    assert listed[1:] == [f"{CORE} is not as the template has it", "Not in step. To mend it: twelvefold rollup"]
+    assert listed[1:] == [f"{CORE} is not as the template has it", "Not in step. To fix it: twelvefold rollup"]
     said = both.rollup("b", exit_code=2)
     assert f"{CORE}: put back as the template has it" in said
     assert "services/a" not in said
