@@ -17,7 +17,6 @@ from jinja2 import Environment
 from twelvefold_answers import (
     CAME_OR_WENT,
     STANDARD_LIBRARY,
-    BadAnswersError,
     executed,
     markdown,
     problems,
