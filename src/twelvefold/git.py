@@ -92,6 +92,12 @@ def git(
     return output.rstrip("\n")
 
 
+def known_files(folder: Path, *pathspecs: str) -> list[str]:
+    """The files below `folder` that git has or would take, of those that fit `pathspecs`. Raises GitError."""
+    options = ("-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    return [path for path in git(folder, "ls-files", *options, "--", *pathspecs).split("\0") if path]
+
+
 def blob(folder: Path, name: str) -> bytes | None:
     """The bytes of what git calls `name`, such as HEAD:./file; None if there is no such file. Raises GitError."""
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twelvefold.errors import FailedError, RefusedError
-from twelvefold.git import GitError, git
+from twelvefold.git import GitError, git, known_files
 from twelvefold.workspace import Places
 
 MEMORY = Path(".twelvefold")
@@ -359,8 +359,7 @@ class Repository:
     def files(folder: Path) -> list[str]:
         """The files below a folder that git has or would take; all but hidden ones if it is in no repository."""
         if Repository.found(folder):
-            options = ("-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
-            return [path for path in git(folder, "ls-files", *options).split("\0") if path]
+            return known_files(folder)
         found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
         return [path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)]
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from twelvefold.errors import RefusedError
+from twelvefold.pyproject import PROJECT, Table, parsed, table
 
 VENDOR, LOCK = "vendor", "uv.lock"
-PROJECT = "pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,9 @@ class Workspace:
     @classmethod
     def at(cls, root: Path) -> Workspace | None:
         """The workspace whose root this is; None if there is no such table, or none that can be read."""
-        table = _table(root / PROJECT)
-        members, exclude = (table.get(name, []) for name in ("members", "exclude"))
-        is_readable = isinstance(members, list) and isinstance(exclude, list) and "members" in table
+        said = _table(root / PROJECT)
+        members, exclude = (said.get(name, []) for name in ("members", "exclude"))
+        is_readable = isinstance(members, list) and isinstance(exclude, list) and "members" in said
         return cls(root, tuple(map(str, members)), tuple(map(str, exclude))) if is_readable else None
 
     @classmethod
@@ -146,15 +144,13 @@ def _above(folder: Path) -> Sequence[Path]:
     return []
 
 
-def _table(project: Path) -> Mapping[str, Any]:
+def _table(project: Path) -> Table:
     try:
         content = project.read_bytes()
-        if b"workspace" not in content:  # to parse costs more than all else here, and every rollup asks
-            return {}
-        found = tomllib.loads(content.decode("utf-8-sig"))["tool"]["uv"]["workspace"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
         return {}
-    return found if isinstance(found, dict) else {}
+    # To parse costs more than all else here, and every rollup asks.
+    return table(parsed(content), "tool", "uv", "workspace") if b"workspace" in content else {}
 
 
 def _parts(pattern: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from twelvefold.engine.imports_gone import broken_imports, dropped, unrequired_imports
+from twelvefold.engine.imports_gone import broken_imports, dropped, imports_of, unrequired_imports
 from twelvefold.service import File
 
 GONE = [
@@ -35,14 +35,14 @@ NOW = ["Makefile", "vendor/chassis/src/chassis/__init__.py", "vendor/chassis/src
     ],
 )
 def test_what_is_there_no_more_is_named_with_its_line(text: str, found: str) -> None:
-    decisions = list(broken_imports({"tests/test_a.py": File(text.encode())}, GONE, NOW))
+    decisions = list(broken_imports(imports_of({"tests/test_a.py": File(text.encode())}), GONE, NOW))
     assert [one.note for one in decisions] == ([f"imports what is there no more: {found}"] if found else [])
     assert all(one.needs_person for one in decisions)
 
 
 def test_where_the_chassis_is_not_rendered_nobody_knows_what_it_has() -> None:
     files = {"src/a.py": File(b"from chassis.logs import x\n"), "tests/test_a.py": File(b"import wire\n")}
-    assert [one.path for one in broken_imports(files, GONE, ["Makefile"])] == ["tests/test_a.py"]
+    assert [one.path for one in broken_imports(imports_of(files), GONE, ["Makefile"])] == ["tests/test_a.py"]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_where_the_chassis_is_not_rendered_nobody_knows_what_it_has() -> None:
     ],
 )
 def test_what_is_required_no_more_is_named_with_its_line(text: str, lost: list[str], found: str) -> None:
-    notes = [one.note for one in unrequired_imports({"src/a.py": File(text.encode())}, lost, {})]
+    notes = [one.note for one in unrequired_imports(imports_of({"src/a.py": File(text.encode())}), lost, {})]
     assert [note.partition(". ")[0] for note in notes] == (
         [f"imports what the template requires no more: {found}"] if found else []
     )
@@ -71,11 +71,11 @@ def test_what_is_required_no_more_is_named_with_its_line(text: str, lost: list[s
 def test_what_the_template_s_own_files_beside_it_import_is_there_for_them() -> None:
     file = File(b"import starlette\n")
     files, seeds = {"tests/test_a.py": file, "src/a.py": file}, {"tests/test_greeting.py": file}
-    assert [one.path for one in unrequired_imports(files, ["starlette"], seeds)] == ["src/a.py"]
+    assert [one.path for one in unrequired_imports(imports_of(files), ["starlette"], imports_of(seeds))] == ["src/a.py"]
 
 
 def test_the_command_to_go_on_with_it_is_there() -> None:
-    (decision,) = unrequired_imports({"src/a.py": File(b"import b, a\n")}, ["b", "a"], {})
+    (decision,) = unrequired_imports(imports_of({"src/a.py": File(b"import b, a\n")}), ["b", "a"], {})
     assert decision.note.endswith("To go on with it: uv add a b")
     assert decision.needs_person
 

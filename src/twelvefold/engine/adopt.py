@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twelvefold.engine import pyproject
+from twelvefold import pyproject
 from twelvefold.engine import template as templates
 from twelvefold.engine.answers import parsed
 from twelvefold.engine.application import Application, found_in, refuse_undeclared

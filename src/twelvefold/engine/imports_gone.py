@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from twelvefold import pyproject
 from twelvefold.decisions import Decision, Outcome
-from twelvefold.engine import pyproject
 from twelvefold.engine.requirements import declared_in
 from twelvefold.service import File
 
@@ -15,17 +15,25 @@ CHASSIS, TESTS, NOW = "src/", "tests/chassis/", "vendor/chassis/src/"
 BEFORE, AFTER = ("twelvefold-", "python-", "py"), ("-python", "-py", "-cffi", "-api")
 
 
-def broken_imports(files: Mapping[str, File], gone: Iterable[str], rendered: Iterable[str]) -> Iterator[Decision]:
+Imports = Mapping[str, Sequence[tuple[int, str]]]
+
+
+def imports_of(files: Mapping[str, File]) -> Imports:
+    """What Python files import: path → each line with an import, and the dotted name there."""
+    return {path: [*_imported(file)] for path, file in files.items()}
+
+
+def broken_imports(mine: Imports, gone: Iterable[str], rendered: Iterable[str]) -> Iterator[Decision]:
     """A decision for each file of the team's that imports what is gone.
 
-    :param files: the team's Python files, by path.
+    :param mine: what the team's Python files import.
     :param gone: the paths that go; those in tests/chassis were modules of the tests.
     :param rendered: the paths that the template renders, among them the modules that the chassis has now.
     """
     now = _modules(rendered, NOW)
     lost = (_modules(gone, CHASSIS) - now if now else set()) | _modules(gone, TESTS)
-    for path, file in files.items():
-        found = {line: name for line, name in _imported(file) if name in lost}
+    for path, imports in mine.items():
+        found = {line: name for line, name in imports if name in lost}
         if found:
             what = ", ".join(f"{name} (line {line})" for line, name in sorted(found.items()))
             yield Decision(Outcome.BROKEN, path, note=f"imports what is there no more: {what}")
@@ -38,20 +46,22 @@ def dropped(before: File | None, after: File | None) -> set[str]:
     return declared_in(pyproject.parsed(before.content)) - declared_in(pyproject.parsed(after.content))
 
 
-def unrequired_imports(files: Mapping[str, File], lost: Iterable[str], seeds: Mapping[str, File]) -> Iterator[Decision]:
+def unrequired_imports(mine: Imports, lost: Iterable[str], seeds: Imports) -> Iterator[Decision]:
     """A decision for each file of the team's that imports what the service does not require any more.
 
     Something else may require it as well: then the file works on, until that does no longer.
 
-    :param files: the team's Python files, by path.
+    :param mine: what the team's Python files import.
     :param lost: the normalized names of the distributions. What they are imported as is told by their names.
-    :param seeds: the template's own files of that kind. What they import is there without being required: a team's
-        files in the same top folder may do the same.
+    :param seeds: what the template's own import. That is there without being required: a team's files in the same top
+        folder may import it, too.
     """
     modules = {module: name for name in sorted(lost) for module in _modules_of(name)}
-    usual = {(_top(path), name) for path, seed in seeds.items() for name in _distributions(seed, modules)}
-    for path, file in files.items():
-        found = {name: line for name, line in _distributions(file, modules).items() if (_top(path), name) not in usual}
+    usual = {(_top(path), name) for path, imports in seeds.items() for name in _distributions(imports, modules)}
+    for path, imports in mine.items():
+        found = {
+            name: line for name, line in _distributions(imports, modules).items() if (_top(path), name) not in usual
+        }
         if found:
             what = ", ".join(f"{name} (line {line})" for name, line in sorted(found.items()))
             command = f"uv add {' '.join(sorted(found))}"
@@ -59,10 +69,10 @@ def unrequired_imports(files: Mapping[str, File], lost: Iterable[str], seeds: Ma
             yield Decision(Outcome.BROKEN, path, note=note)
 
 
-def _distributions(file: File, modules: Mapping[str, str]) -> dict[str, int]:
-    # Those of `modules`, module → distribution, that a file imports, each with the first line.
+def _distributions(imports: Iterable[tuple[int, str]], modules: Mapping[str, str]) -> dict[str, int]:
+    # Those of `modules`, module → distribution, that are imported, each with the first line.
     found: dict[str, int] = {}
-    for line, imported in _imported(file):
+    for line, imported in imports:
         for module, name in modules.items():
             if f"{imported}.".startswith(f"{module}."):
                 found[name] = min(line, found.get(name, line))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from twelvefold.engine import pyproject
+from twelvefold import pyproject
 from twelvefold.errors import RefusedError
 
 SAID = ("packages", "py-modules", "package-dir")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.errors import RefusedError
-from twelvefold.git import GitError, blob, git
+from twelvefold.git import GitError, blob, git, known_files
 from twelvefold.service import MANIFEST, File, ManifestEntry, Service, manifest_of
 from twelvefold.workspace import VENDOR, Places, Workspace, home_of
 
@@ -150,12 +150,11 @@ def _tracked(root: Path, folder: str) -> set[str]:
 
 def _services(workspace: Workspace) -> list[str]:
     """The folders of all services in the workspace: those that git has or would take, on the disk or not."""
-    options = ("-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
     try:
-        listed = git(workspace.root, "ls-files", *options, "--", f":(glob)**/{MANIFEST}").split("\0")
+        listed = known_files(workspace.root, f":(glob)**/{MANIFEST}")
     except GitError:  # it is in no repository
         return []
-    names = [posixpath.normpath(path.removesuffix(str(MANIFEST))) for path in listed if path]
+    names = [posixpath.normpath(path.removesuffix(str(MANIFEST))) for path in listed]
     return sorted(name for name in names if name == "." or workspace.has(workspace.root / name))
 
 

@@ -23,10 +23,11 @@ from twelvefold.engine.emptied import (
     unknown_leftovers,
 )
 from twelvefold.engine.hidden import refuse_hidden
-from twelvefold.engine.imports_gone import broken_imports, dropped, unrequired_imports
+from twelvefold.engine.imports_gone import broken_imports, dropped, imports_of, unrequired_imports
 from twelvefold.engine.members import Members
 from twelvefold.engine.transaction import Change, is_open
 from twelvefold.errors import FailedError, RefusedError
+from twelvefold.pyproject import PROJECT
 from twelvefold.service import (
     ANSWERS,
     APPLIED,
@@ -38,7 +39,7 @@ from twelvefold.service import (
     Service,
     folders_above,
 )
-from twelvefold.workspace import PROJECT, VENDOR, home_of
+from twelvefold.workspace import VENDOR, home_of
 
 READERS: Mapping[str, Callable[[str], object]] = {".toml": tomllib.loads, ".json": json.loads, ".py": ast.parse}
 
@@ -192,9 +193,9 @@ class _Planning:
     def broken(self) -> None:
         gone = [path for path in self.service.manifest if self.emptied.has(path) and path in self.after]
         lost = dropped(self.file(PROJECT), self.after.get(PROJECT))
-        mine = self.python_of_the_team() if self.emptied.folders or lost else {}
+        mine = imports_of(self.python_of_the_team()) if self.emptied.folders or lost else {}
         self.decisions += broken_imports(mine, gone, self.render.service.manifest)
-        self.decisions += unrequired_imports(mine, lost, self.python_seeded() if lost else {})
+        self.decisions += unrequired_imports(mine, lost, imports_of(self.python_seeded()) if lost else {})
 
     def python_of_the_team(self) -> dict[str, File]:
         owned = {path for path, entry in self.service.manifest.items() if entry.owner != "seeded"}

@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 from twelvefold import safe_yaml
-from twelvefold.engine.pyproject import Table, parsed, table
 from twelvefold.errors import RefusedError
 from twelvefold.git import blob
+from twelvefold.pyproject import Table, parsed, table
 from twelvefold.service import Repository
 
 TOOLS = (

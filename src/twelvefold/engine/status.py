@@ -51,7 +51,12 @@ class Status:
     @property
     def is_in_step(self) -> bool:
         """Whether a rollup to the newest release would change nothing and tell nothing, as far as can be told."""
-        return not (self.drift or self.is_outdated or self.was_interrupted or self.workspace)
+        return self.fits_template and not self.workspace
+
+    @property
+    def fits_template(self) -> bool:
+        """Whether a rollup to the newest release would change nothing, as far as can be told."""
+        return not (self.drift or self.is_outdated or self.was_interrupted)
 
     def as_data(self) -> dict[str, object]:
         """For programs."""
@@ -83,7 +88,7 @@ class Status:
     @property
     def summary(self) -> str:
         """The outcome in one sentence."""
-        if self.drift or self.is_outdated or self.was_interrupted:
+        if not self.fits_template:
             return "Not in step. To fix it: twelvefold rollup"
         if self.workspace:
             return "In step with the template, and not with its workspace."

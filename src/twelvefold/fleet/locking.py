@@ -25,7 +25,8 @@ from packaging.version import InvalidVersion, Version
 from twelvefold.decisions import Decision, Outcome
 from twelvefold.engine.rollup import lock_dependencies
 from twelvefold.errors import RefusedError
-from twelvefold.workspace import LOCK, PROJECT, VENDOR, Places
+from twelvefold.pyproject import PROJECT
+from twelvefold.workspace import LOCK, VENDOR, Places
 
 NOTHING = "twelvefold-builds-nothing"
 NO_BUILDS = {"requires": [f"{NOTHING} @ file://{os.devnull}/{NOTHING}"], "build-backend": "nothing"}

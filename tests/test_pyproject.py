@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from twelvefold.engine import pyproject
+from twelvefold import pyproject
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])

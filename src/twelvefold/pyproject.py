@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+PROJECT = "pyproject.toml"
+
 Table = Mapping[str, Any]
 
 
 def read(root: Path) -> Table:
     """What the one in `root` says; nothing if there is none, or none that could be read."""
     try:
-        return parsed((root / "pyproject.toml").read_bytes())
+        return parsed((root / PROJECT).read_bytes())
     except OSError:
         return {}
 
