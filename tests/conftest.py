@@ -12,8 +12,9 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from commands import succeed
-from environments import EVERYTHING, TEMPLATE, render, service_python
+from environments import EVERYTHING, TEMPLATE, service_python
 from rendered import OF_A_CALLING_MAKE
+from renders import Kept, forget_old, kept
 from required import require
 
 if TYPE_CHECKING:
@@ -64,20 +65,31 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> MadeOnceB
     return MadeOnceByOneProcess(config, log) if config.getoption("markexpr").startswith("slow") else None
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Once, and not in each worker."""
+    if not hasattr(session.config, "workerinput"):
+        forget_old()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The chassis' tests, by far the longest of all, begin first: at the end one core would wait for the other."""
     items.sort(key=lambda item: "/test_chassis.py::" not in item.nodeid)
 
 
 @pytest.fixture(scope="session")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """A function that renders a set of answers once. Tests that write into a service ask for `fresh` instead."""
+def rendered() -> Iterator[Render]:
+    """A function that gives the render of a set of answers. Who writes into a service asks for `fresh` instead."""
+    given: set[Kept] = set()
 
     @cache
-    def once(**answers: str | bool) -> Path:
-        return render(tmp_path_factory.mktemp("rendered"), **answers)
+    def service(**answers: str | bool) -> Path:
+        found = kept(**answers)
+        given.add(found)
+        return found.service
 
-    return once
+    yield service
+    for one in given:
+        one.insist()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ where the interpreter of that version is, or exits with code 3 if this machine h
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from rendered import QUESTIONS
 from rendered import TEMPLATE as TEMPLATE
 from rendered import render as render
 from rendered import without_project as without_project
+from renders import kept
 
 SERVICE = TEMPLATE / "<<cookiecutter.project_slug>>"
 CHASSIS_TESTS = TEMPLATE / "tests" / "chassis"
@@ -46,33 +48,32 @@ def service_python(version: str = "") -> Path:
     """
     name = f"python{version}" if version else "default"
     home = CACHE / name
+    installed = home / ".venv" / "installed-from"
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(CACHE / f"{name}.lock"):
         # What is installed for all services serves those that need less.
-        rendered = render(_absent(CACHE / f"{name}.new"), **EVERYTHING)
-        add = ["uv", "--quiet", "add", "--frozen", *_examples_own()]
-        subprocess.run(add, cwd=rendered, env=without_project(), check=True)
-        installed = home / ".venv" / "installed-from"
+        rendered = kept(**EVERYTHING).service
         projects = [rendered / "pyproject.toml", *sorted(rendered.glob("vendor/*/pyproject.toml"))]
-        declared = b"".join(project.read_bytes() for project in projects)
-        if not installed.is_file() or installed.read_bytes() != declared:
-            shutil.move(rendered, _absent(home))
+        declared = "\n".join([*(project.read_text(encoding="utf-8") for project in projects), *_besides()])
+        if not installed.is_file() or installed.read_text(encoding="utf-8") != declared:
+            shutil.copytree(rendered, _absent(home), symlinks=True)
             environment = {**without_project(), "UV_PYTHON": str(interpreter(version)) if version else sys.executable}
             for command in (
+                ["add", "--frozen", *_besides()],
                 ["lock"],
                 ["sync", "--frozen", "--no-install-local", "--compile-bytecode", "--group=hooks"],
             ):
                 subprocess.run(["uv", "--quiet", *command], cwd=home, env=environment, check=True)
             _link_vendor(home)
-            installed.write_bytes(declared)
-        _absent(CACHE / f"{name}.new")
+            installed.write_text(declared, encoding="utf-8")
     return home / ".venv/bin/python"
 
 
-def _examples_own() -> list[str]:
-    """What the examples' teams depend on besides: their tests run in this environment, too."""
+def _besides() -> list[str]:
+    """What no service asks for: pytest-xdist, for the chassis' tests, and what the teams of the examples use."""
     projects = [tomllib.loads(path.read_text(encoding="utf-8")) for path in TEMPLATE.glob("examples/*/pyproject.toml")]
-    return sorted({dependency for project in projects for dependency in project["project"]["dependencies"]})
+    examples = {dependency for project in projects for dependency in project["project"]["dependencies"]}
+    return sorted({f"pytest-xdist=={importlib.metadata.version('pytest-xdist')}", *examples})
 
 
 def _link_vendor(home: Path) -> None:
