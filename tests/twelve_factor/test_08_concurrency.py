@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Render
-from running import Running, children, running
+from running import Running, children_of, running
 from team import take_over
 from widened import Deploy, until
 
@@ -66,7 +66,7 @@ def test_every_request_is_answered_and_counted_once(several: tuple[int, Running]
 
 def test_there_are_as_many_processes_as_asked_for(several: tuple[int, Running]) -> None:
     processes, service = several
-    assert len(children(service.process.pid)) == (processes if processes > 1 else 0)
+    assert len(children_of(service.process.pid)) == (processes if processes > 1 else 0)
     ready = re.findall(r'^app_state\{app_state="ready".*\} 1.0$', service.get("/metrics").body.decode(), re.MULTILINE)
     assert len(ready) == processes
 
@@ -74,14 +74,14 @@ def test_there_are_as_many_processes_as_asked_for(several: tuple[int, Running]) 
 def test_no_process_goes_into_the_background(several: tuple[int, Running]) -> None:
     """Whoever started it manages it: no daemon, no session of its own, no file with an id."""
     _, service = several
-    for pid in [service.process.pid, *children(service.process.pid)]:
+    for pid in [service.process.pid, *children_of(service.process.pid)]:
         assert os.getsid(pid) == os.getsid(0)
         assert not [name for name in os.listdir(f"/proc/{pid}/cwd") if name.endswith(".pid")]  # noqa: PTH208
 
 
 def test_all_processes_end_with_the_first(rendered: Render, python: Path) -> None:
     with running(rendered(), python, WEB_CONCURRENCY="2") as service:
-        workers = children(service.process.pid)
+        workers = children_of(service.process.pid)
         assert service.stop() == 0
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 

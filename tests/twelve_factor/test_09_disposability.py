@@ -17,7 +17,7 @@ from conftest import Render
 from environments import CHASSIS_TESTS, chassis_path, without_project
 from ports import free_port
 from required import require_program
-from running import Running, children, environment_of, running
+from running import Running, children_of, environment_of, running
 from widened import Deploy
 
 PATH = "/api/v1/greeting"
@@ -64,6 +64,7 @@ def rss_mib(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
+@pytest.mark.usefixtures("really_started")
 def test_it_starts_fast_and_stays_small(fresh: Render, python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
         monkeypatch.delenv(variable, raising=False)
@@ -105,6 +106,7 @@ def test_it_may_be_killed_and_started_again_and_again(rendered: Render, python: 
             assert started.process.wait(5) == -signal.SIGKILL
 
 
+@pytest.mark.usefixtures("really_started")
 def test_a_signal_while_it_starts_ends_it_at_once(rendered: Render, python: Path) -> None:
     service = rendered()
     for seconds in (0.05, 0.2, 0.5):
@@ -125,7 +127,7 @@ def test_a_signal_while_it_starts_ends_it_at_once(rendered: Render, python: Path
 
 def test_a_parent_that_is_killed_leaves_no_process(rendered: Render, python: Path) -> None:
     with running(rendered(), python, WEB_CONCURRENCY="2") as started:
-        workers = children(started.process.pid)
+        workers = children_of(started.process.pid)
         started.process.kill()
         deadline = time.monotonic() + 10
         while left := [pid for pid in workers if Path(f"/proc/{pid}").exists() and not is_zombie(pid)]:
@@ -157,6 +159,7 @@ def test_a_rolling_restart_behind_a_balancer_loses_nothing(python: Path) -> None
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.usefixtures("really_started")
 def test_with_everything_on_each_process_type_starts_fast_and_stays_small(
     networked: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
