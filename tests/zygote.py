@@ -95,15 +95,14 @@ def begin(request: dict[str, Any], asks: socket.socket, streams: list[int], told
 def open_streams() -> None:
     """The standard streams as Python opens them."""
     unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
-    for number, (name, errors) in enumerate(
-        [("stdin", "strict"), ("stdout", "strict"), ("stderr", "backslashreplace")]
-    ):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        as_at_the_start = getattr(sys, name)
         raw: Any = io.FileIO(number, "w" if number else "r", closefd=False)
         raw.name = f"<{name}>"
         stream = io.TextIOWrapper(
             io.BufferedWriter(raw) if number else io.BufferedReader(raw),
-            encoding="utf-8",
-            errors=errors,
+            encoding=as_at_the_start.encoding,
+            errors=as_at_the_start.errors,
             line_buffering=name == "stderr",
             write_through=bool(number) and unbuffered,
         )
