@@ -103,7 +103,7 @@ def open_streams() -> None:
             io.BufferedWriter(raw) if number else io.BufferedReader(raw),
             encoding=as_at_the_start.encoding,
             errors=as_at_the_start.errors,
-            line_buffering=name == "stderr",
+            line_buffering=name == "stderr" and not unbuffered,
             write_through=bool(number) and unbuffered,
         )
         setattr(sys, name, stream)

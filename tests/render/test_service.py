@@ -17,7 +17,7 @@ from environments import EVERYTHING, interpreter, service_path, service_python, 
 from required import missing
 from running import Running, package_of, run_in, running
 
-VARIANTS = [
+VARIANTS: list[dict[str, str | bool]] = [
     *capability_sets(),
     {"project_name": 'Zürich\'s "50 %" \\ {{ café }} 🎉', "project_slug": "z", "package_name": "z"},
 ]
