@@ -105,6 +105,7 @@ def test_a_new_service_is_as_the_style_says(service: Path) -> None:
     assert "No violations" in done.stdout
 
 
+@pytest.mark.slow
 def test_each_guarded_key_is_noticed_and_mended(service: Path, style: dict[str, Any]) -> None:
     """Of each table of the style, one key at a time: with no other of it that could be meant by what is said."""
     file = service / "pyproject.toml"
@@ -140,6 +141,7 @@ def rounds(all_of_them: Iterable[Loosened]) -> list[list[Loosened]]:
     return found
 
 
+@pytest.mark.slow
 def test_each_hook_that_is_dropped_or_emptied_is_noticed_and_mended(service: Path) -> None:
     file = service / ".pre-commit-config.yaml"
     untouched = file.read_text(encoding="utf-8")
