@@ -189,7 +189,6 @@ def test_both_commands_refuse_what_a_hook_in_sh_refuses(fork: Fork, tmp_path: Pa
     assert tree(service) == before
 
 
-@pytest.mark.usefixtures("really_started")
 def imported(*arguments: str | Path, without: tuple[str, ...] = ()) -> set[str]:
     """The modules that the command has imported at its end, in a Python of its own that has not those `without`."""
     code = (
