@@ -118,14 +118,17 @@ format: install ## Fix what can be fixed of the style
 	ruff format --config pyproject.toml
 
 LANE := slow or not slow
+PYTHON_VERSION :=
 .PHONY: chassis
-chassis: install ## Type-check and test the chassis in place: make chassis ARGS="-k health"
-	@python tests/environments.py >/dev/null
-	@export PATH="$(CURDIR)/.cache/services/default/.venv/bin:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
-		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && MYPYPATH="$$PYTHONPATH" mypy \
-			--config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis "$${sources[@]}" '$(IN_PLACE)' && \
-		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider -m '$(LANE)' \
-			'$(IN_PLACE)' $(ARGS)
+chassis: WORKERS := 8 # they wait, most of the time
+chassis: install ## Test and type-check the chassis in place: make chassis ARGS="-k health" PYTHON_VERSION=3.13
+	@python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
+		export PATH="$${python%/*}:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
+		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && \
+		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider \
+			--numprocesses $(WORKERS) -m '$(LANE)' '$(IN_PLACE)' $(ARGS) && \
+		MYPYPATH="$$PYTHONPATH" mypy --config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis \
+			"$${sources[@]}" '$(IN_PLACE)'
 
 .PHONY: factors
 factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from starts import start
+from children import child
 
 Done = subprocess.CompletedProcess[str]
 
@@ -17,12 +17,9 @@ def run(
     """Run `command`, with `typed` as its input, and return its output and exit code whatever they are."""
     pipe = subprocess.PIPE
     stdin = None if typed is None else pipe
-    with start(command, cwd=cwd, env=env, stdin=stdin, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            stdout, stderr = process.communicate(typed)
-        finally:
-            process.kill()
-    return Done(command, process.returncode, stdout, stderr)
+    with child(*command, cwd=cwd, env=env, stdin=stdin, stdout=pipe, stderr=pipe) as process:
+        output, errors = process.communicate(typed)
+    return Done(command, process.returncode, output, errors)
 
 
 def succeed(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:

@@ -16,6 +16,7 @@ from typing import IO, Any
 from filelock import FileLock
 
 import starts
+from children import child, end
 from commands import Done, run
 from environments import CACHE, service_path, without_project
 
@@ -82,34 +83,24 @@ def running(service: Path, python: Path, kind: str = "serve", **variables: str) 
 @contextlib.contextmanager
 def started(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> Iterator[Running]:
     """Run `command`, which serves, for as long as the block lasts."""
-    process = starts.start(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    service = Running(process)
-    listening = threading.Event()
-    readers = [
-        threading.Thread(target=_read, args=(process.stdout, service, listening), daemon=True),
-        threading.Thread(target=_keep, args=(process.stderr, service.errors), daemon=True),
-    ]
-    for reader in readers:
-        reader.start()
-    try:
-        listening.wait(START_SECONDS)
-        assert service.port, f"the service did not start; it wrote:\n{''.join(service.output + service.errors)}"
-        yield service
-    finally:
-        process.kill()
-        process.wait()
-        for reader, stream in zip(readers, (process.stdout, process.stderr), strict=True):
-            reader.join(STOP_SECONDS)
-            if stream:
-                stream.close()
+    pipe = subprocess.PIPE
+    with child(*command, cwd=folder, env=environment, stdout=pipe, stderr=pipe) as process:
+        service = Running(process)
+        listening = threading.Event()
+        readers = [
+            threading.Thread(target=_read, args=(process.stdout, service, listening), daemon=True),
+            threading.Thread(target=_keep, args=(process.stderr, service.errors), daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            listening.wait(START_SECONDS)
+            assert service.port, f"the service did not start; it wrote:\n{''.join(service.output + service.errors)}"
+            yield service
+        finally:
+            end(process)
+            for reader in readers:
+                reader.join(STOP_SECONDS)
 
 
 def command(service: Path, python: Path, *arguments: str, typed: str | None = None, **variables: str) -> Done:

@@ -60,12 +60,16 @@ OF_A_SERVICE = (
 )
 
 
+def prctl(option: int, value: int) -> None:
+    """Set a flag of this process, which Linux alone has."""
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
 class Zygote:
     """The process that forks others of one interpreter, for as long as this one lives."""
 
     def __init__(self, python: str, modules: Sequence[str]) -> None:
-        # A process whose parent ends is ours then: so is one that was forked, and one that a service left behind.
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         self.variables = {name: value for name, value in os.environ.items() if name not in SET_LATER}
@@ -82,8 +86,11 @@ class Zygote:
         """Return the id of the new process, which is a child of this one."""
         sent = array.array("i", streams)
         with self._lock:
+            # Only for so long: a process whose parent ends is this one's child then.
+            prctl(PR_SET_CHILD_SUBREAPER, 1)
             self._socket.sendmsg([json.dumps(request).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
             told = self._socket.recv(32)
+            prctl(PR_SET_CHILD_SUBREAPER, 0)
         if not told:
             raise ChildProcessError("the zygote ended; it wrote why to stderr")
         return int(told)
@@ -92,7 +99,7 @@ class Zygote:
 @cache
 def zygote(python: str) -> Zygote:
     """The one of an interpreter; it begins when it is first asked for, and ends with this process."""
-    return Zygote(python, OF_A_COMMAND if python == sys.executable else OF_A_SERVICE)
+    return Zygote(python, OF_A_SERVICE if Path(python).is_relative_to(ENVIRONMENTS) else OF_A_COMMAND)
 
 
 class Forked(subprocess.Popen[Any]):
@@ -122,7 +129,7 @@ class Forked(subprocess.Popen[Any]):
         uid: None,
         umask: int,
         start_new_session: bool,
-        *others: object,
+        process_group: int,
     ) -> None:
         streams = [own if given == -1 else given for own, given in ((0, p2cread), (1, c2pwrite), (2, errwrite))]
         request = {
@@ -130,6 +137,7 @@ class Forked(subprocess.Popen[Any]):
             "folder": os.fspath(cwd or Path.cwd()),
             "variables": dict(os.environ if env is None else env),
             "new_session": start_new_session,
+            "group": process_group,
             "parent": os.getpid(),
         }
         try:

@@ -81,6 +81,8 @@ def begin(request: dict[str, Any], asks: socket.socket, streams: list[int], told
         os.close(descriptor)
     if request["new_session"]:
         os.setsid()
+    if request["group"] >= 0:
+        os.setpgid(0, request["group"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
