@@ -54,6 +54,7 @@ def child(*command: str | Path, **options: Any) -> Iterator[subprocess.Popen[str
 
     :param options: of subprocess.Popen.
     """
+    _keeping()  # before there is anything to keep
     with (
         start(command, text=True, encoding="utf-8", process_group=0, **options) as process,
         _kept(process.pid),
@@ -91,6 +92,7 @@ class Awaited:
 @contextlib.asynccontextmanager
 async def async_child(*command: str | Path, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """As `child`, with the options of asyncio.create_subprocess_exec."""
+    _keeping()
     has_pipes = asyncio.subprocess.PIPE in options.values()
     process: Any = (
         await asyncio.create_subprocess_exec(*command, process_group=0, **options)

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.usefixtures("really_started")
 TWO = "sleep 1000 & echo $!; wait"
 FIRST_GOES = "sleep 1000 & echo $!"
 TESTS = """
+import contextlib
+import subprocess
 import time
 from pathlib import Path
 
@@ -33,15 +35,18 @@ from children import child
 PIDS = Path(__file__).with_name("pids")
 
 
+@contextlib.contextmanager
 def begun():
-    return child("sh", "-c", f"sleep 1000 & echo $! $$ >>{PIDS}; wait")
+    with child("sh", "-c", "sleep 1000 & echo $!; wait", stdout=subprocess.PIPE) as process:
+        other = process.stdout.readline().strip()
+        with PIDS.open("a") as file:
+            file.write(f"{other} {process.pid}\\n")
+        yield
 
 
 @pytest.mark.parametrize("number", range(2))
 def test_that_fails(number):
     with begun():
-        while len(PIDS.read_text().splitlines() if PIDS.exists() else []) <= number % 1:
-            time.sleep(0.01)
         assert number is None
 
 
@@ -101,12 +106,17 @@ def tests(tmp_path: Path) -> Path:
 
 
 def pytest_in(tests: Path, *options: str) -> list[str]:
-    where = ["-c", os.devnull, "--rootdir", str(tests), "-p", "no:cacheprovider", str(tests)]
+    where = ["-p", "xdist", "-c", os.devnull, "--rootdir", str(tests), "-p", "no:cacheprovider", str(tests)]
     return [sys.executable, "-m", "pytest", "-q", *where, *options]
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTEST_ADDOPTS": ""}
+    return {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": "",
+    }
 
 
 def pids(tests: Path, number: int) -> list[int]:
