@@ -33,28 +33,61 @@ def test_every_optional_value_is_flipped_here(answers: dict[str, str | bool], re
     assert [leaf for leaf in leaves(values) if not any(f"{leaf}.".startswith(f"{key}.") for key in flipped)] == []
 
 
+# What each set of capabilities has of its own is its values. All else in deploy/chart, which does what values say, is
+# the same bytes for these, and the first of each is looked at value by value; the last is, before every other test.
+CHART_OF = ("database", "tasks")
+
+
 def check_flips(service: Path, answers: dict[str, str | bool]) -> None:
     as_they_were = {
         tuple(flag(before)): charts.manifests(service, *flag(before)) for before, _ in flips(answers).values()
     }
     assert charts.problems(as_they_were[()]) == []
-    all_at_once: dict[str, Any] = {}
     for key, (before, after) in flips(answers).items():
         rendered = charts.manifests(service, *flag(after))
         assert charts.problems(rendered) == [], key
         assert rendered != as_they_were[tuple(flag(before))], key
-        all_at_once |= {name: value for name, value in after.items() if value is not None}
+
+
+def check_values(service: Path, answers: dict[str, str | bool]) -> None:
+    """As they are, and with every optional one flipped at once."""
+    assert charts.problems(charts.manifests(service)) == []
+    flipped = {name: value for _, after in flips(answers).values() for name, value in after.items()}
+    all_at_once = {name: value for name, value in flipped.items() if value is not None}
     assert charts.problems(charts.manifests(service, *flag(all_at_once))) == []
+
+
+def charts_of(sets: list[dict[str, str | bool]]) -> list[dict[str, str | bool]]:
+    """The first set of each chart."""
+    first: dict[tuple[str | bool, ...], dict[str, str | bool]] = {}
+    for answers in sets:
+        first.setdefault(tuple(answers[name] for name in CHART_OF), answers)
+    return list(first.values())
+
+
+def bytes_of_chart(service: Path) -> dict[str, bytes]:
+    folder = service / "deploy/chart"
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "values.yaml"}
 
 
 def test_each_value_has_an_effect_that_a_cluster_would_take(rendered: Render) -> None:
     check_flips(rendered(**EVERYTHING), EVERYTHING)
+    check_values(rendered(**EVERYTHING), EVERYTHING)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answers", capability_sets(), ids=label)
-def test_so_it_has_in_every_set_of_capabilities(answers: dict[str, str | bool], rendered: Render) -> None:
+@pytest.mark.parametrize("answers", charts_of(capability_sets())[:-1], ids=label)
+def test_so_it_has_in_every_chart(answers: dict[str, str | bool], rendered: Render) -> None:
     check_flips(rendered(**answers), answers)
+
+
+@pytest.mark.slow
+def test_there_are_no_other_charts_and_each_takes_the_values_of_its_service(rendered: Render) -> None:
+    seen = {tuple(one[name] for name in CHART_OF): rendered(**one) for one in charts_of(capability_sets())}
+    for answers in capability_sets():
+        service = rendered(**answers)
+        assert bytes_of_chart(service) == bytes_of_chart(seen[tuple(answers[name] for name in CHART_OF)])
+        check_values(service, answers)
 
 
 @pytest.mark.parametrize("key", WRONG)
