@@ -1,4 +1,7 @@
-"""Debian 13, downloaded once: the root that images are built on, and roots to run a job in. Needs root and the network."""
+"""Debian 13, downloaded once: what images are built on, and roots to run a job in.
+
+Needs root and the network.
+"""
 
 from __future__ import annotations
 

@@ -258,9 +258,7 @@ def copied(made: Made, folder: Path) -> Iterator[Hundred]:
 
 
 @pytest.fixture(scope="module")
-def one_by_one(
-    made: Made, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Hundred, dict[str, Any], str]]:
+def one_by_one(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hundred, dict[str, Any], str]]:
     """The repositories after one worker was at them, what it left behind, and what it said."""
     with copied(made, tmp_path_factory.mktemp("one")) as hundred:
         said = hundred.run("--jobs", "1")
@@ -297,7 +295,9 @@ def test_every_repository_comes_out_as_it_should(one_by_one: tuple[Hundred, dict
     assert "403" in sentences["archived"]
     assert "403" in sentences["hanging"]
     for name in ("broken", "corrupt", "person", "protected"):
-        assert f"{name}: " in said.partition(f"{hundred.count}/{hundred.count}")[2]  # the summary names who needs somebody
+        assert (
+            f"{name}: " in said.partition(f"{hundred.count}/{hundred.count}")[2]
+        )  # the summary names who needs somebody
 
 
 def test_a_second_run_asks_and_does_nothing_more(one_by_one: tuple[Hundred, dict[str, Any], str]) -> None:
