@@ -18,7 +18,8 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.tools/bin
 
-WORKERS ?= 2
+# Tests wait more than they compute: for processes, servers, leases. More of them than cores run at once.
+WORKERS ?= 6
 
 # The chassis and its parts are plain Python: checked where they lie, before any rendering.
 SERVICE := $(CURDIR)/<<cookiecutter.project_slug>>
@@ -61,17 +62,32 @@ example: install ## Make a service of an example and start it: make example NAME
 fleet-demo: install ## Make eight services of older releases, roll them all up, and show the fleet's page
 	@exec python scripts/fleet_demo.py $(ARGS)
 
+# Which tests belong together. A test shows that each is in one lane; those marked slow are in the slow one.
+ENGINE := tests/benchmarks tests/engine tests/fleet tests/rollup tests/scripts tests/strategies $(wildcard tests/test_*.py)
+RENDERED := tests/deploy tests/examples tests/hooks tests/pipelines tests/render tests/twelve_factor
+CHASSIS_TESTS := tests/chassis
+# The ten slowest are printed at the end; how long each took is kept in a report, which CI keeps.
+REPORTS := .cache/reports
+PYTEST = pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml $(REPORTS)/$@.xml
+
 .PHONY: test
-test: install ## Run the tests
-	@pytest --numprocesses $(WORKERS) $(ARGS)
+test: test-engine test-template chassis ## Run the tests
+
+.PHONY: test-engine
+test-engine: install ## Run the tests of the rollup and the fleet: make test-engine ARGS="-k diff"
+	@$(PYTEST) $(ENGINE) $(ARGS)
+
+.PHONY: test-template
+test-template: install ## Run the tests of what is rendered
+	@$(PYTEST) $(RENDERED) $(ARGS)
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take long
-	@pytest --numprocesses $(WORKERS) -m "slow and not deep" $(ARGS)
+	@$(PYTEST) -m "slow and not deep" $(ARGS)
 
 .PHONY: test-deep
 test-deep: install ## Run the tests that look further, for a night
-	@pytest --numprocesses $(WORKERS) -m deep $(ARGS)
+	@$(PYTEST) -m deep $(ARGS)
 
 .PHONY: test-all
 test-all: test test-slow test-deep ## Run all tests
@@ -102,14 +118,17 @@ format: install ## Fix what can be fixed of the style
 	ruff format --config pyproject.toml
 
 LANE := slow or not slow
+PYTHON_VERSION :=
 .PHONY: chassis
-chassis: install ## Type-check and test the chassis in place: make chassis ARGS="-k health"
-	@python tests/environments.py >/dev/null
-	@export PATH="$(CURDIR)/.cache/services/default/.venv/bin:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
-		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && MYPYPATH="$$PYTHONPATH" mypy \
-			--config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis "$${sources[@]}" '$(IN_PLACE)' && \
-		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider -m '$(LANE)' \
-			'$(IN_PLACE)' $(ARGS)
+chassis: WORKERS := 8 # they wait, most of the time
+chassis: install ## Test and type-check the chassis in place: make chassis ARGS="-k health" PYTHON_VERSION=3.13
+	@python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
+		export PATH="$${python%/*}:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
+		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && \
+		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider \
+			--numprocesses $(WORKERS) -m '$(LANE)' '$(IN_PLACE)' $(ARGS) && \
+		MYPYPATH="$$PYTHONPATH" mypy --config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis \
+			"$${sources[@]}" '$(IN_PLACE)'
 
 .PHONY: factors
 factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from children import child
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -13,7 +15,11 @@ def run(
     *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, typed: str | None = None
 ) -> Done:
     """Run `command`, with `typed` as its input, and return its output and exit code whatever they are."""
-    return subprocess.run(command, cwd=cwd, env=env, input=typed, capture_output=True, text=True, check=False)
+    pipe = subprocess.PIPE
+    stdin = None if typed is None else pipe
+    with child(*command, cwd=cwd, env=env, stdin=stdin, stdout=pipe, stderr=pipe) as process:
+        output, errors = process.communicate(typed)
+    return Done(command, process.returncode, output, errors)
 
 
 def succeed(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:

@@ -16,6 +16,7 @@ from environments import EVERYTHING, TEMPLATE, service_python
 from rendered import OF_A_CALLING_MAKE
 from renders import Kept, forget_old, kept
 from required import require
+from starts import real_starts
 
 if TYPE_CHECKING:
     from browser import Browser
@@ -90,6 +91,13 @@ def rendered() -> Iterator[Render]:
     yield service
     for one in given:
         one.insist()
+
+
+@pytest.fixture
+def really_started() -> Iterator[None]:
+    """For a test that measures a start, or looks at what only a process with an interpreter of its own has."""
+    with real_starts():
+        yield
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from children import child
 from commands import succeed
 from environments import TEMPLATE
 from running import Running, environment_of, running
@@ -102,16 +103,10 @@ def working(service: Path, python: Path, kind: str, **variables: str) -> Iterato
 @contextlib.contextmanager
 def web(python: Path) -> Iterator[str]:
     """The address of a web to poll, which answers in 0 to 200 ms below /mixed."""
-    process = subprocess.Popen([python, EXAMPLE / "tests/web.py"], stdout=subprocess.PIPE, text=True)
-    try:
+    with child(python, EXAMPLE / "tests/web.py", stdout=subprocess.PIPE) as process:
         line = process.stdout.readline() if process.stdout else ""
         assert re.match("http://", line), "the web to poll did not start"
         yield line.strip()
-    finally:
-        process.terminate()
-        process.wait(10)
-        if process.stdout:
-            process.stdout.close()
 
 
 @contextlib.contextmanager

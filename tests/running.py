@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
 import subprocess
 import threading
@@ -14,6 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock
+
+import starts
+from children import child, end
 from commands import Done, run
 from environments import CACHE, service_path, without_project
 
@@ -72,41 +75,32 @@ class Running:
 def running(service: Path, python: Path, kind: str = "serve", **variables: str) -> Iterator[Running]:
     """Start a process of `service` on a free port as its users do, with `variables` added to the environment."""
     command = [str(python), "-m", package_of(service), kind]
-    with started(command, folder=service, environment=environment_of(service, **variables)) as process:
+    environment = environment_of(service, **variables)
+    with started(command, folder=service, environment=environment) as process:
         yield process
 
 
 @contextlib.contextmanager
 def started(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> Iterator[Running]:
     """Run `command`, which serves, for as long as the block lasts."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    service = Running(process)
-    listening = threading.Event()
-    readers = [
-        threading.Thread(target=_read, args=(process.stdout, service, listening), daemon=True),
-        threading.Thread(target=_keep, args=(process.stderr, service.errors), daemon=True),
-    ]
-    for reader in readers:
-        reader.start()
-    try:
-        listening.wait(START_SECONDS)
-        assert service.port, f"the service did not start; it wrote:\n{''.join(service.output + service.errors)}"
-        yield service
-    finally:
-        process.kill()
-        process.wait()
-        for reader, stream in zip(readers, (process.stdout, process.stderr), strict=True):
-            reader.join(STOP_SECONDS)
-            if stream:
-                stream.close()
+    pipe = subprocess.PIPE
+    with child(*command, cwd=folder, env=environment, stdout=pipe, stderr=pipe) as process:
+        service = Running(process)
+        listening = threading.Event()
+        readers = [
+            threading.Thread(target=_read, args=(process.stdout, service, listening), daemon=True),
+            threading.Thread(target=_keep, args=(process.stderr, service.errors), daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            listening.wait(START_SECONDS)
+            assert service.port, f"the service did not start; it wrote:\n{''.join(service.output + service.errors)}"
+            yield service
+        finally:
+            end(process)
+            for reader in readers:
+                reader.join(STOP_SECONDS)
 
 
 def command(service: Path, python: Path, *arguments: str, typed: str | None = None, **variables: str) -> Done:
@@ -117,10 +111,15 @@ def command(service: Path, python: Path, *arguments: str, typed: str | None = No
 
 def run_in(service: Path, python: Path, *arguments: str, **variables: str) -> Done:
     """Run the shared environment's Python in `service`, with `variables` added to the environment."""
-    # mypy's of one test serves the next: most of its time goes into libraries, which all services share.
-    shared = {"MYPY_CACHE_DIR": str(CACHE / f"mypy-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")}
-    environment = {**without_project(), **shared, "PYTHONPATH": service_path(service), **variables}
-    return run(python, "-m", *arguments, cwd=service, env=environment)
+    environment = {**without_project(), "PYTHONPATH": service_path(service), **variables}
+    with contextlib.ExitStack() as stack:
+        if arguments[0] != package_of(service):  # a tool such as pytest wants to be the first to import
+            stack.enter_context(starts.real_starts())
+        if arguments[0] == "mypy":
+            # Most of its time goes into libraries, which all services share: one after the other, with one cache.
+            environment["MYPY_CACHE_DIR"] = str(CACHE / "mypy")
+            stack.enter_context(FileLock(CACHE / "mypy.lock"))
+        return run(python, "-m", *arguments, cwd=service, env=environment)
 
 
 def package_of(service: Path) -> str:
@@ -154,6 +153,6 @@ def _keep(stream: IO[str] | None, lines: list[str]) -> None:
     lines.extend(stream or ())
 
 
-def children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
     """The processes that `pid` started, oldest first."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]

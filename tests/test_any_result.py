@@ -22,6 +22,7 @@ def lent(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_whatever_a_task_returns_or_raises_it_runs_once(python: Path, lent: Path) -> None:
     examples = os.environ.get("HYPOTHESIS_EXAMPLES", "100")
     path = chassis_path(lent, CHASSIS_TESTS)

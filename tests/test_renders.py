@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import renders
+from rendered import render
 from renders import DAY, Kept, WrittenError, forget_old, kept
 from trees import tree
 
@@ -22,7 +23,7 @@ def made(tmp_path: Path) -> Kept:
 
 def test_it_is_what_cookiecutter_renders(made: Kept, tmp_path: Path) -> None:
     assert made.service.name == "my-service"
-    assert tree(made.service) == tree(renders.render(tmp_path / "anew"))
+    assert tree(made.service) == tree(render(tmp_path / "anew"))
 
 
 def test_it_is_rendered_once(made: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,27 @@ from fastapi import APIRouter
 from starlette.testclient import TestClient
 
 from chassis import UNPREFIXED_VARIABLES, Resource, Service, Settings, parts
+from children import with_default_signals
 from service_process import make_service
+from virtual_time import VirtualTime
+
+
+def pytest_configure() -> None:
+    with_default_signals()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """What a test logged may be no UTF-8, and that is all that pytest-xdist sends from one process to another."""
+    return _encodable((yield))
+
+
+def _encodable(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode(errors="backslashreplace").decode()
+    if isinstance(data, dict):
+        return {name: _encodable(value) for name, value in data.items()}
+    return [*map(_encodable, data)] if isinstance(data, list | tuple) else data
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +75,18 @@ def sample_service(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def virtual_time(monkeypatch: pytest.MonkeyPatch) -> VirtualTime:
+    """Make the test's time virtual, in its event loop too."""
+    clock = VirtualTime()
+    clock.rule(monkeypatch)
+    return clock
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    if "virtual_time" in request.fixturenames:
+        return "asyncio", {"loop_factory": request.getfixturevalue("virtual_time").loop}
+    return "asyncio", {}
 
 
 Serve = Callable[..., TestClient]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from children import async_child
 from installed import sources, write_distribution
 
 TEMPLATE = Path(__file__).parents[2] / "<<cookiecutter.project_slug>>"
@@ -204,19 +205,14 @@ async def launched(folder: Path, command: str = "serve", **environ: str) -> Asyn
     unwanted = ("APP_", "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
+        async with async_child(
             *(sys.executable, "-m", "sample", *command.split()),
             cwd=folder,
             env={**inherited, "PYTHONPATH": path_of(folder), "PORT": "0", **environ},
             stdout=output,
             stderr=output,
-        )
-    try:
-        yield Running(process, log)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        ) as process:
+            yield Running(process, log)
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,8 @@ from pydantic import SecretStr
 
 import chassis
 from chassis.cli import command_line, main
+from children import child
+from patience import HANGS
 
 VALUE = "hunter2-is-no-secret"
 Run = Callable[..., tuple[int, str, str]]
@@ -290,18 +292,14 @@ def test_ctrl_c_ends_a_command_with_130(config: Path) -> None:
         "async def wait():\n    print('waiting', flush=True)\n    await asyncio.sleep(30)\n"
         "chassis.Service(package='chassis', commands=[wait]).main()"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, "wait"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    pipe = subprocess.PIPE
+    with child(sys.executable, "-c", program, "wait", stdout=pipe, stderr=pipe) as process:
         assert process.stdout
-        assert process.stderr
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
-        assert "Traceback" not in process.stderr.read()
+        _, errors = process.communicate(timeout=HANGS)
+        assert process.returncode == 130
+        assert "Traceback" not in errors
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ def production_beside(service: Path, others: Sequence[Release], folder: Path) ->
     return promtool(tests, [each.rules(service) for each in (Release("production", "release"), *others)], folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", capability_sets(), ids=label)
 def test_of_two_namespaces_the_one_that_is_not_well_is_named(
     answers: dict[str, str | bool], rendered: Render, tmp_path: Path
@@ -95,6 +96,7 @@ def test_every_alert_has_a_case() -> None:
     assert {case.alert for case in CASES.values() if case.alert} == set(SEVERITY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -118,6 +120,7 @@ def test_their_cases_notice_a_change(right: str, wrong: str, fresh: Render, tmp_
     assert production_beside(service, [Release("staging", "release")], tmp_path).returncode != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [

@@ -51,6 +51,7 @@ def test_one_that_the_template_names_itself_is_the_real_one() -> None:
     )
 
 
+@pytest.mark.usefixtures("really_started")
 def test_nothing_of_cookiecutter_s_is_imported_before() -> None:
     code = (
         "import sys; from twelvefold.engine.rendering.environment import Environment\n"

@@ -165,6 +165,7 @@ def test_who_guesses_is_slowed_down_by_all_processes_together(deploy: Deploy) ->
         assert [log_in(second, username="eve")[0] for _ in range(5)] == [200] * 5
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass_on_postgresql(service: Path, python: Path) -> None:
     with database(python) as url:
         done = run_in(service, python, "pytest", "-q", TEST_DATABASE_URL=url)

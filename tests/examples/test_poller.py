@@ -101,6 +101,7 @@ def test_workers_that_are_killed_lose_no_url_and_double_none(
     assert sum(often) <= len(often) + 2 * 4 * 200  # again only what the two had in hand: four batches each
 
 
+@pytest.mark.slow
 def test_every_answer_is_what_openapi_says(service: Path, python: Path, tmp_path: Path) -> None:
     with polling(service, python, APP_POLL_SECONDS="1") as poller:
         command = ["schemathesis", "run", f"{poller.address}/openapi.json", "--header"]

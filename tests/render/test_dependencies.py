@@ -15,7 +15,7 @@ from packaging.version import Version
 from answers import capability_sets, label
 from commands import run, succeed
 from conftest import Render, git
-from environments import TEMPLATE, without_project
+from environments import EVERYTHING, TEMPLATE, without_project
 
 
 def declared(service: Path) -> dict[str, object]:
@@ -42,7 +42,7 @@ def pins(service: Path) -> dict[str, set[str]]:
     return exact
 
 
-@pytest.mark.parametrize("answers", capability_sets(), ids=label)
+@pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["nothing", "everything"])
 def test_a_service_resolves_to_the_versions_that_were_tested(answers: dict[str, str | bool], fresh: Render) -> None:
     """In a year as today: nothing that a service needs, not even indirectly, is without an exact pin."""
     service = fresh(**answers)
@@ -50,6 +50,28 @@ def test_a_service_resolves_to_the_versions_that_were_tested(answers: dict[str, 
     tested = pins(service)
     assert "starlette" in resolved
     assert {name: versions for name, versions in resolved.items() if tested.get(name) != versions} == {}
+
+
+def test_every_service_has_the_pins_of_the_one_with_everything(rendered: Render) -> None:
+    """And requires no more than it: so all resolve to versions that were tested."""
+    everything = rendered(**EVERYTHING)
+    for answers in capability_sets():
+        service = rendered(**answers)
+        assert pins(service) == pins(everything)
+        assert requirements(service) <= requirements(everything)
+
+
+def requirements(service: Path) -> set[str]:
+    """All that is asked for: by the service, by its groups, and by what is in its vendor/."""
+    found: set[str] = set()
+    for pyproject in (service / "pyproject.toml", *service.glob("vendor/*/pyproject.toml")):
+        told: dict[str, Any] = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+        groups = [
+            *told.get("dependency-groups", {}).values(),
+            *told["project"].get("optional-dependencies", {}).values(),
+        ]
+        found.update(told["project"]["dependencies"], *groups)
+    return found
 
 
 def test_a_newer_release_is_not_taken(fresh: Render) -> None:

@@ -96,13 +96,24 @@ def parser(path: Path) -> Callable[[str], object]:
     return PARSERS[path.name] if path.name in PARSERS else PARSERS[path.suffix]
 
 
-@pytest.mark.parametrize("answers", combinations(), ids=label)
-def test_every_file_parses(answers: dict[str, str | bool], rendered: Render) -> None:
-    for path, (_, content) in tree(rendered(**answers)).items():
+@pytest.fixture(scope="module")
+def contents(rendered: Render) -> dict[tuple[str, bytes], str]:
+    """Every path with every content that it has for some answers, and a name of the first of those."""
+    found: dict[tuple[str, bytes], str] = {}
+    for answers in combinations():
+        for path, (_, content) in tree(rendered(**answers)).items():
+            found.setdefault((path, content), label(answers))
+    return found
+
+
+def test_every_file_parses(contents: dict[tuple[str, bytes], str]) -> None:
+    """Each content once, however many services have it."""
+    assert len(contents) > 200
+    for (path, content), where in contents.items():
         try:
             parser(Path(path))(content.decode("utf-8"))
         except Exception as error:
-            raise AssertionError(f"{path}: {error}") from error
+            raise AssertionError(f"{path}, with {where}: {error}") from error
 
 
 @pytest.mark.parametrize(
@@ -129,24 +140,18 @@ def test_the_parsers_refuse_what_is_broken(name: str, broken: str) -> None:
         parser(Path(name))(broken)
 
 
-@pytest.mark.parametrize("answers", combinations(), ids=label)
-def test_no_delimiter_is_left_over(answers: dict[str, str | bool], rendered: Render) -> None:
-    for path, (_, content) in tree(rendered(**answers)).items():
+def test_no_delimiter_is_left_over(contents: dict[tuple[str, bytes], str]) -> None:
+    for (path, content), where in contents.items():
         if not path.endswith(".py"):  # copied, not rendered: `x << 2` is Python
             found = LEFTOVERS.search(content.decode("utf-8"))
-            assert not found, f"{path}: {found}"
+            assert not found, f"{path}, with {where}: {found}"
 
 
-def test_no_answer_changes_a_python_file(rendered: Render) -> None:
-    """A capability adds files; none is rendered in two ways."""
-    trees = [
-        {path: content for path, content in tree(rendered(**answers)).items() if path.endswith(".py")}
-        for answers in combinations()
-    ]
-    seen: dict[str, object] = {}
-    for files in trees:
-        for path, content in files.items():
-            assert seen.setdefault(path, content) == content, path
+def test_no_answer_changes_a_python_file(contents: dict[tuple[str, bytes], str], rendered: Render) -> None:
+    """A capability adds files; none is rendered in two ways, and with everything on, all of them are there."""
+    python = [path for path, _ in contents if path.endswith(".py")]
+    assert sorted(set(python)) == sorted(python)
+    assert set(python) == {path for path in tree(rendered(**EVERYTHING)) if path.endswith(".py")}
 
 
 def test_the_chassis_is_the_same_in_every_service(rendered: Render) -> None:

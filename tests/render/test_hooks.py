@@ -105,7 +105,7 @@ def ids(service: Path) -> set[str]:
     return {hook["id"] for repo in config["repos"] for hook in repo["hooks"]}
 
 
-@pytest.mark.parametrize("ci", ["gitlab", "github", "jenkins"])
+@pytest.mark.parametrize("ci", [pytest.param("gitlab", marks=pytest.mark.slow), "github", "jenkins"])
 def test_a_new_service_passes(ci: str, repository: Callable[[str], Path]) -> None:
     done = hooks(repository(ci), "prek", "--all-files", SKIP="mypy")  # make chassis runs mypy
     assert done.returncode == 0, done.stdout + done.stderr

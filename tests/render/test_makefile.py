@@ -46,6 +46,7 @@ def test_the_help_has_two_columns(of: str, rendered: Render) -> None:
     assert len({len(target) for target in targets}) == 1
 
 
+@pytest.mark.slow
 def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], fresh: Render) -> None:
     service = fresh()
     commit(service, "Rendered")

@@ -212,6 +212,7 @@ def test_what_cannot_be_followed_is_told_once(service: Path, python: Path) -> No
     assert "OTEL_TRACES_EXPORTER=zipkin is not known here" in told["message"]
 
 
+@pytest.mark.usefixtures("really_started")
 @pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:9"])
 def test_the_sdk_is_imported_only_when_it_is_asked_for(
     endpoint: str, service: Path, python: Path, tmp_path: Path

@@ -15,6 +15,10 @@ from running import started
 POISON = "raise SystemExit('taken from where nothing was declared')\n"
 
 
+# How it is started, and what that imports, is what is looked at here.
+pytestmark = pytest.mark.usefixtures("really_started")
+
+
 @pytest.fixture(scope="module")
 def installed(rendered: Render, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service, installed into a clean environment from its declarations alone, without its tools."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Render
-from running import Running, children, running
+from running import Running, children_of, running
 from trees import tree
 from widened import Deploy
 
@@ -56,7 +56,7 @@ def test_nothing_is_kept_on_disk(fresh: Render, python: Path, tmp_path: Path) ->
     with running(service, python, TMPDIR=str(tmp_path / "tmp"), HOME=str(tmp_path / "tmp"), WEB_CONCURRENCY="2") as one:
         for path in (GREETING, "/docs", "/metrics", "/nothing"):
             one.get(path)
-        (shared,) = {folder for worker in children(one.process.pid) for folder in shared_folders(worker)}
+        (shared,) = {folder for worker in children_of(one.process.pid) for folder in shared_folders(worker)}
         assert shared.is_dir()
         assert one.stop() == 0
     assert (tree(service), list((tmp_path / "tmp").iterdir()), shared.exists()) == (before, [], False)
@@ -70,11 +70,11 @@ def shared_folders(worker: int) -> list[Path]:
 
 def test_any_worker_may_be_killed_while_the_others_serve(rendered: Render, python: Path) -> None:
     with running(rendered(), python, WEB_CONCURRENCY="2") as several:
-        first = children(several.process.pid)
+        first = children_of(several.process.pid)
         assert len(first) == 2
         os.kill(first[0], signal.SIGKILL)
         deadline = time.monotonic() + 15
-        while len(now := children(several.process.pid)) < 2 or first[0] in now or not replaced(several):
+        while len(now := children_of(several.process.pid)) < 2 or first[0] in now or not replaced(several):
             assert several.get(GREETING).status == 200
             assert time.monotonic() < deadline, several.output
         assert first[1] in now

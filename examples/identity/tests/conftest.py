@@ -13,7 +13,7 @@ from chassis.cli import main
 
 from identity.__main__ import service
 
-from .people import hire, hire_now, opened
+from .people import empty, hire, hire_now, opened, run_now
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +48,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with the tables that the migrations make: they run once for all tests."""
+    url = os.environ.get("TEST_DATABASE_URL", f"sqlite:///{tmp_path_factory.mktemp('migrated')}/test.db")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DATABASE_URL", url)
+        assert main(service, ["db", "upgrade"]) == 0
+    return url
+
+
 @pytest.fixture
-def tables(settings_of_a_test: None) -> Iterator[None]:
-    """The tables that the migrations make, with nobody in them."""
-    assert main(service, ["db", "upgrade"]) == 0
+def tables(settings_of_a_test: None, migrated: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tables, with nobody in them."""
+    monkeypatch.setenv("DATABASE_URL", migrated)
     yield
-    assert main(service, ["db", "downgrade", "base"]) == 0
+    monkeypatch.setenv("DATABASE_URL", migrated)
+    run_now(empty())
 
 
 @pytest.fixture

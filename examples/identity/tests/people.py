@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from identity import users
 from identity.__main__ import service
-from identity.database import database
+from identity.database import database, metadata
 from identity.passwords import Passwords
 from identity.settings import Settings
 from identity.users import User
@@ -39,6 +39,13 @@ def run_now(work: Coroutine[Any, Any, Result]) -> Result:
             return await work
 
     return asyncio.run(run())
+
+
+async def empty() -> None:
+    """Remove everybody, and all that is known of them."""
+    async with database.session() as session:
+        for table in reversed(metadata.sorted_tables):
+            await session.execute(table.delete())
 
 
 async def hire(name: str, *scopes: str) -> str:

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -63,10 +64,20 @@ def site() -> Iterator[str]:
     loop.close()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database that has the tables that the migrations make: they run once for all tests."""
+    folder = tmp_path_factory.mktemp("migrated")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DATABASE_URL", f"sqlite:///{folder}/test.db")
+        assert main(service, ["db", "upgrade"]) == 0
+    return folder
+
+
 @pytest.fixture
-def tables() -> None:
-    """A database of the test's own, with the tables that the migrations make."""
-    assert main(service, ["db", "upgrade"]) == 0
+def tables(migrated: Path, tmp_path: Path) -> None:
+    """A database of the test's own, with those tables."""
+    shutil.copytree(migrated, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

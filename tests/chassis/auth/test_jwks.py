@@ -118,7 +118,7 @@ FAILURES: dict[str, dict[str, Any]] = {
     "no keys": {"body": b'{"keys": []}'},
     "nested": {"body": b"[" * 100_000},
     "huge": {"body": b'{"keys": [' + b" " * LARGEST + b"]}"},
-    "a bomb": {"body": gzip.compress(b" " * 100_000_000), "headers": "content-encoding: gzip\r\n"},
+    "a bomb": {"body": gzip.compress(b" " * (20 * LARGEST)), "headers": "content-encoding: gzip\r\n"},
     "surrogates": {"body": b'{"keys": ["\\ud800"]}'},
 }
 

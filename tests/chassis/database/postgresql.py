@@ -12,14 +12,17 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
+from children import child
 from ports import free_port
 from required import SERVICES, missing, require
 
 SERVER = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+QUIETLY: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
 
 
 @contextlib.contextmanager
@@ -52,7 +55,8 @@ class OwnServer:
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         self._folder = folder
         self._programs = programs
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._running = contextlib.ExitStack()
 
     def prepare(self) -> None:
         self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync", "-D", str(self._folder / "data"))
@@ -61,9 +65,7 @@ class OwnServer:
         """Start, and wait until it answers."""
         options = f"-c port={self.port} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories="
         command = [*_as_postgres(), str(self._programs / "postgres"), "-D", str(self._folder / "data")]
-        self._process = subprocess.Popen(  # noqa: ASYNC220 - it waits for nothing
-            [*command, *options.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
-        )
+        self._process = self._running.enter_context(child(*command, *options.split(), **QUIETLY))
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -78,12 +80,13 @@ class OwnServer:
         """Stop at once: connections are ended, and what they were doing is taken back."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(20)
+            self._process.wait(START_SECONDS)
             self._process = None
+        self._running.close()
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*_as_postgres(), str(self._programs / program), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+        subprocess.run(command, check=True, **QUIETLY)
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from children import async_child
 from database.sample import ITEMS
 from service_process import Running, make_service, path_of
 
@@ -79,14 +80,14 @@ def make_stored_service(folder: Path) -> Path:
 async def command(folder: Path, *arguments: str, **environ: str) -> tuple[int, str]:
     """Run a command of the service. Returns its exit code and what it wrote."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
-    process = await asyncio.create_subprocess_exec(
+    async with async_child(
         *(sys.executable, "-m", "sample", *arguments),
         cwd=folder,
         env={**inherited, "PYTHONPATH": path_of(folder), **environ},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
+    ) as process:
+        output, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode()
 

@@ -10,7 +10,7 @@ from chassis.part import Resource
 from chassis.process import lifecycle
 from chassis.process.lifecycle import Background, ended, opened
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]
 
 
 def resource(name: str, events: list[str], *, hangs_at: str = "", fails_at: str = "") -> Resource:

@@ -7,16 +7,17 @@ import contextlib
 import os
 import random
 import shutil
-import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from children import async_child
 from required import SERVICES, require
 
 START_SECONDS = 60
+QUIETLY = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.DEVNULL)
 RABBITMQ_FOLDER = "/usr/lib/rabbitmq/bin"  # Debian's own command changes the user first
 
 
@@ -32,21 +33,11 @@ class Server:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Inside, it answers; it is killed afterwards, with all its processes."""
-        process = await asyncio.create_subprocess_exec(
-            *self.command,
-            env={**os.environ, **self.environ},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
         try:
-            await self._answering(process)
-            yield
+            async with async_child(*self.command, env={**os.environ, **self.environ}, **QUIETLY) as process:
+                await self._answering(process)
+                yield
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
             await self._silent()
 
     async def _answering(self, process: asyncio.subprocess.Process) -> None:
@@ -116,16 +107,8 @@ async def amqp(folder: Path) -> AsyncIterator[Server]:
         "RABBITMQ_PID_FILE": str(folder / "pid"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
     }
-    name_service = await asyncio.create_subprocess_exec(
-        *(program("epmd"), "-address", "127.0.0.1", "-port", str(names)),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
+    async with async_child(program("epmd"), "-address", "127.0.0.1", "-port", str(names), **QUIETLY):
         yield Server(f"amqp://guest:guest@127.0.0.1:{port}/", [command], port, environ)
-    finally:
-        name_service.kill()
-        await name_service.wait()
 
 
 BROKERS = {"redis": redis, "amqp": amqp, "nats": nats}

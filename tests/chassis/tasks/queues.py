@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from chassis_tasks.queue import Delivery, Queue
 from chassis_tasks.settings import QUEUES
+from patience import HANGS
 
 URLS = {
     "memory": "memory://",
@@ -19,8 +20,12 @@ URLS = {
     "amqp": os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"),
     "nats": os.environ.get("TEST_NATS_URL", "nats://127.0.0.1:4222"),
 }
-LEASE = 1.2
-"""Seconds; short, so that what is lost comes back while a test waits."""
+LEASE = 2 * HANGS
+"""Seconds; so long that nothing comes back by itself while a test looks."""
+SOON_OVER = 2.0
+"""Seconds; a lease that a test waits for the end of, where nobody has to keep what it holds."""
+KEPT = 6.0
+"""Seconds; a lease that is over for some and must be kept by others: a machine may stand still for four of them."""
 
 
 def made(url: str, name: str, *, prefetch: int = 10, lease: float = LEASE) -> Queue:
@@ -88,7 +93,7 @@ async def _of_nats(url: str, name: str) -> None:
 REMOVERS = {"memory": _nothing, "redis": _of_redis, "amqp": _of_amqp, "nats": _of_nats}
 
 
-async def take(queue: Queue, count: int = 1, *, seconds: float = 5) -> list[Delivery]:
+async def take(queue: Queue, count: int = 1, *, seconds: float = HANGS) -> list[Delivery]:
     """The next deliveries; nothing else is held then. Raises TimeoutError."""
     taken: list[Delivery] = []
     async with asyncio.timeout(seconds):

@@ -13,9 +13,10 @@ from chassis_tasks.memory_queue import MemoryQueue
 from chassis_tasks.opened import Opened
 from chassis_tasks.queue import Delivery
 from chassis_tasks.runner import Runner
+from patience import HANGS
 from tasks.bench import at_work, count, opened, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ async def test_goes_on_when_the_queue_is_back(
         return "done"
 
     async with at_work(part, tasks_concurrency=1):  # which no trouble takes away
-        info = await part.wait((await work.enqueue()).id, seconds=5)
+        info = await part.wait((await work.enqueue()).id, seconds=HANGS)
     assert info.result == "done"
     assert "nobody listens" in caplog.text
     assert "a fault of the chassis" in caplog.text

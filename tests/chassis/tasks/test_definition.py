@@ -118,7 +118,7 @@ async def needs_nothing(a: int = 1) -> None: ...
         (needs_nothing, {"cron": "nonsense * * * *"}, "Write minute, hour"),
         (needs_nothing, {"cron": "* * * * nonsense"}, "Write minute, hour"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_period_that_cannot_be(part: Tasks, function: Callable[..., Any], policy: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):

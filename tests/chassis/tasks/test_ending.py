@@ -1,84 +1,32 @@
 """What ran to its end is never done again, whatever cannot be recorded, counted, logged or told to the queue."""
 
 import asyncio
-import contextlib
 import logging
 import random
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from redis.asyncio import Redis
 
 from chassis.telemetry import tracing
-from chassis_tasks import Status, Tasks, TasksUnavailableError, ending, insisting
+from chassis_tasks import Status, Tasks, ending, insisting
 from chassis_tasks.memory_queue import MemoryQueue
 from chassis_tasks.memory_store import MemoryStore
-from chassis_tasks.opened import Opened
 from chassis_tasks.order import Order
 from chassis_tasks.queue import Delivery
-from chassis_tasks.records import Records, TaskInfo
+from chassis_tasks.records import Records
 from chassis_tasks.running import Cut, InHand
-from fault_proxy import FaultProxy, fault_proxy
-from required import PORTS, require_server
-from tasks import brokers
-from tasks.bench import at_work, count, until, worker
-from tasks.queues import URLS, new_name, remove
-from tasks.results import TOO_LARGE, failures, generated, unkeepable
+from tasks.bench import Runs, at_work, count, counted, errors, is_gone, raises, until
+from tasks.results import failures, generated, unkeepable
 
-pytestmark = pytest.mark.anyio
-SERVERS = [kind for kind in URLS if kind != "memory"]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]
 
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ending, "RECORD_SECONDS", 0.3)
     monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.01)
-
-
-@pytest.fixture(params=URLS)
-async def named(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, str]]:
-    """Settings that name a queue of the test's own on each kind of broker."""
-    url, name = URLS[request.param], new_name()
-    store = URLS["redis"] if request.param == "amqp" else ""
-    for each in {url, store} - {""}:
-        require_server(each)
-    yield {"broker_url": url, "tasks_store_url": store, "tasks_queue": name}
-    for each in {url, store} - {""}:
-        await remove(each, name)
-
-
-class Runs:
-    """Counts how often a task did its work."""
-
-    def __init__(self, part: Tasks, end: Callable[[], Any], **policy: Any) -> None:
-        self.count = 0
-        self.one = ""
-
-        @part.task(**policy)
-        async def work() -> Any:
-            self.count += 1
-            return end()
-
-        self._part, self._task = part, work
-
-    async def sent(self) -> str:
-        self.one = (await self._task.enqueue()).id
-        return self.one
-
-    async def info(self) -> TaskInfo:
-        return await self._part.wait(self.one, seconds=5)
-
-
-def raises(error: BaseException) -> Callable[[], Any]:
-    def end() -> None:
-        raise error
-
-    return end
 
 
 def failing(part: Tasks) -> tuple[Any, list[int]]:
@@ -91,17 +39,6 @@ def failing(part: Tasks) -> tuple[Any, list[int]]:
         raise ValueError("no")
 
     return work, attempts
-
-
-async def is_gone(opened: Opened) -> bool:
-    """Whether nothing waits, is held or is delayed."""
-    if isinstance(opened.queue, MemoryQueue):
-        return opened.queue.left() == 0
-    return await opened.queue.depth() == 0
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize("kind", unkeepable())
@@ -119,21 +56,6 @@ async def test_a_result_that_cannot_be_kept(part: Tasks, kind: str, caplog: pyte
     assert line.startswith("task work is done, but its result could not be recorded: ")
     [record] = [record for record in caplog.records if record.message == line]
     assert (record.__dict__["task_id"], record.__dict__["outcome"]) == (runs.one, "done_without_result")
-
-
-@pytest.mark.parametrize("kind", ["no form", "5,000 digits", "too large"])
-async def test_nobody_gets_it_again_on_any_broker(part: Tasks, named: dict[str, str], kind: str) -> None:
-    values = {**unkeepable(), "too large": TOO_LARGE}
-    runs = Runs(part, lambda: values[kind], retries=3)
-    async with worker(part, **named) as opened:
-        await runs.sent()
-        info = await runs.info()
-        await until(lambda: is_gone(opened))
-    async with worker(part, **named) as opened:  # gives back what it was given, and takes what there is
-        assert await is_gone(opened)
-        assert await opened.queue.buried() == []
-    is_kept = kind == "too large" and named["broker_url"] == URLS["memory"]  # which has no limit
-    assert (runs.count, info.status, info.result is None) == (1, Status.DONE, not is_kept)
 
 
 async def test_whatever_it_returns_it_runs_once(part: Tasks) -> None:
@@ -173,16 +95,6 @@ async def test_whatever_it_raises_it_fails_once(part: Tasks, kind: str) -> None:
     assert count(opened, "work", "failed") == 1
 
 
-async def test_odd_words_fit_every_broker(part: Tasks, named: dict[str, str]) -> None:
-    runs = Runs(part, raises(ValueError("\ud800 \x00 é")), retries=0)
-    async with worker(part, **named) as opened:
-        await runs.sent()
-        await until(opened.queue.buried)
-        [letter] = await opened.queue.buried()
-        assert letter.reason == "ValueError: \\ud800 \x00 é"
-    assert runs.count == 1
-
-
 # Every fault of a store, at every word that is said to it once the function has ended.
 STORE_FAULTS = [
     *(ConnectionError("away"), TimeoutError(), ValueError("too large"), RuntimeError("odd"), KeyError("x")),
@@ -216,7 +128,7 @@ async def test_a_store_that_fails(
     runs = Runs(part, then_end, retries=0)
     async with at_work(part) as opened:
         await part.known["work"].using(key="one").enqueue()
-        await until(lambda: _counted(opened, "done_without_result", "failed"))
+        await until(lambda: counted(opened, "done_without_result", "failed"))
         await until(lambda: is_gone(opened))
         failed = bool(count(opened, "work", "failed"))
         assert len(await opened.queue.buried()) == failed
@@ -224,10 +136,6 @@ async def test_a_store_that_fails(
     told = [line for line in errors(caplog) if "could not be recorded" in line]
     assert len(told) == 1
     assert "argument" not in told[0]
-
-
-async def _counted(opened: Opened, *outcomes: str) -> bool:
-    return any(count(opened, "work", outcome) for outcome in outcomes)
 
 
 async def test_a_store_that_is_away_for_a_moment(part: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,7 +320,7 @@ async def test_what_cannot_be_acknowledged_is_not_run_again_here(
     runs = Runs(part, lambda: break_store(monkeypatch, ConnectionError("away"), ("put",)))
     async with at_work(part) as opened:
         await runs.sent()
-        await until(lambda: _counted(opened, "skipped"))
+        await until(lambda: counted(opened, "skipped"))
         monkeypatch.undo()
         deaf.deaf_to.clear()
         assert (await runs.info()).status is Status.DONE  # recorded the second time
@@ -445,7 +353,7 @@ async def test_what_the_queue_hears_nothing_of_is_buried_when_it_comes_again(
     runs = Runs(part, raises(ValueError("no")), retries=0)
     async with at_work(part) as opened:
         await runs.sent()
-        await until(lambda: _counted(opened, "skipped"))
+        await until(lambda: counted(opened, "skipped"))
         deaf.deaf_to.clear()
         await until(opened.queue.buried)
         await until(lambda: is_gone(opened))
@@ -507,109 +415,3 @@ async def test_a_task_that_is_told_oddly_when_to_give_up(part: Tasks, caplog: py
         await until(opened.queue.buried)
     assert runs.count == 1
     assert any(line.startswith("when to try again cannot be told: TypeError") for line in errors(caplog))
-
-
-@contextlib.asynccontextmanager
-async def proxied(kind: str) -> AsyncIterator[tuple[FaultProxy, str]]:
-    """A server behind a proxy that can take it away, and its URL there."""
-    require_server(URLS[kind])
-    place = urlsplit(URLS[kind])
-    async with fault_proxy(str(place.hostname), place.port or PORTS[kind]) as proxy:
-        credentials, at, _ = place.netloc.rpartition("@")
-        yield proxy, urlunsplit(place._replace(netloc=f"{credentials}{at}127.0.0.1:{proxy.port}"))
-
-
-@pytest.mark.parametrize("again", [False, True], ids=["connected", "connecting"])
-@pytest.mark.parametrize("kind", ["redis", "nats"])
-async def test_a_server_of_results_that_says_nothing(
-    part: Tasks, kind: str, again: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    require_server(URLS["amqp"])
-    name, began = new_name(), 0.0
-    async with proxied(kind) as (proxy, url):
-
-        def swallow() -> str:
-            nonlocal began
-            began = time.monotonic()
-            proxy.swallow()
-            if again:
-                proxy.reset()
-            return "result"
-
-        runs = Runs(part, swallow, retries=3)
-        async with worker(part, broker_url=URLS["amqp"], tasks_queue=name, tasks_store_url=url) as opened:
-            await runs.sent()
-            await until(lambda: _counted(opened, "done_without_result"), seconds=10)
-            assert time.monotonic() - began < 5
-            await until(lambda: is_gone(opened))
-            await proxy.heal()
-        async with worker(part, broker_url=URLS["amqp"], tasks_queue=name) as opened:
-            assert await is_gone(opened)
-            assert await opened.queue.buried() == []
-    for each in (URLS["amqp"], URLS[kind]):
-        await remove(each, name)
-    assert runs.count == 1
-    assert len([line for line in errors(caplog) if "could not be recorded" in line]) == 1
-
-
-@pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
-@pytest.mark.parametrize("kind", SERVERS)
-async def test_a_connection_that_is_cut_when_it_ends(kind: str, fails: bool) -> None:
-    """Nobody hears of the end at first; the worker says it again, or knows the message when that comes again."""
-    name, part = new_name(), Tasks()
-    async with proxied(kind) as (proxy, url):
-        runs = []
-
-        @part.task(retries=0)
-        async def work() -> str:
-            await proxy.refuse()
-            runs.append(part.running.id)
-            asyncio.get_running_loop().call_later(1.5, lambda: healing.append(asyncio.ensure_future(proxy.heal())))
-            if fails:
-                raise ValueError("no")
-            return "result"
-
-        healing: list[asyncio.Future[None]] = []
-        named = {"broker_url": url, "tasks_queue": name, "tasks_store_url": "memory://" if kind == "amqp" else ""}
-        async with worker(part, tasks_lease_seconds=3, **named) as opened:
-            await work.enqueue()
-
-            async def is_settled() -> bool:
-                try:
-                    return bool(healing) and await is_gone(opened) and len(await opened.queue.buried()) == fails
-                except ConnectionError:
-                    return False
-
-            await until(is_settled, seconds=20)
-            await asyncio.sleep(4)  # it would come again when its lease is over
-            assert await is_settled()
-    await remove(URLS[kind], name)
-    assert len(runs) == 1
-
-
-@pytest.mark.slow
-async def test_a_redis_that_is_full(part: Tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It takes no dead letter, but the acknowledgement of what failed for good."""
-    async with brokers.redis(tmp_path) as server, server.running(), Redis.from_url(server.url) as redis:
-        runs = []
-
-        @part.task(retries=0)
-        async def work() -> None:
-            await redis.config_set("maxmemory", "1")
-            runs.append(part.running.id)
-            raise ValueError("no")
-
-        async with worker(part, broker_url=server.url, tasks_lease_seconds=1) as opened:
-            await work.enqueue()
-
-            async def has_ended() -> bool:
-                return any("is not buried" in line for line in errors(caplog))
-
-            await until(has_ended, seconds=20)
-            with pytest.raises(TasksUnavailableError):
-                await work.enqueue()
-            await redis.config_set("maxmemory", "0")
-            assert await is_gone(opened)
-            await asyncio.sleep(2)  # it would come again when its lease is over
-            assert await is_gone(opened)
-        assert len(runs) == 1

@@ -11,7 +11,7 @@ from chassis_tasks.queue import Queue
 from chassis_tasks.redis_queue import RedisQueue
 from required import require_server
 from tasks.bench import until
-from tasks.queues import LEASE, URLS, new_name, remove, started, take
+from tasks.queues import KEPT, URLS, new_name, remove, started, take
 
 pytestmark = pytest.mark.anyio
 
@@ -47,11 +47,11 @@ async def is_fetched(queue: Queue) -> bool:
 
 @pytest.mark.usefixtures("given_back_is_nothing")
 async def test_what_cannot_be_given_back_comes_when_the_lease_is_over(place: tuple[str, str]) -> None:
-    async with started(*place) as queue, started(*place) as another:
+    async with started(*place, lease=KEPT) as queue, started(*place, lease=KEPT) as another:
         for number in range(4):
             await queue.put(str(number).encode())
         async with contextlib.aclosing(queue.listen()) as deliveries:
             first = await anext(deliveries)
             await until(lambda: is_fetched(queue))
-        back = await take(another, 3, seconds=LEASE * 3 + 2)
+        back = await take(another, 3)
         assert first.data not in {delivery.data for delivery in back}

@@ -5,7 +5,7 @@ from chassis_tasks import memory_queue
 from chassis_tasks.memory_queue import MemoryQueue
 from chassis_tasks.queue import Delivery
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]
 
 
 @pytest.fixture

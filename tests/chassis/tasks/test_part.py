@@ -16,6 +16,7 @@ from chassis.part import Part
 from chassis_tasks import NoStoreError, Sent, TaskInfo, Tasks
 from chassis_tasks.memory_queue import MemoryQueue
 from chassis_tasks.memory_store import MemoryStore
+from patience import HANGS
 from tasks.bench import at_work, opened, settings_of, until
 
 Client = Callable[..., TestClient]
@@ -48,7 +49,7 @@ def _router(part: Tasks) -> APIRouter:
 
     @router.get("/result/{one}")
     async def result(one: str) -> TaskInfo:
-        return await part.wait(one, seconds=5)
+        return await part.wait(one, seconds=HANGS)
 
     return router
 
@@ -188,7 +189,7 @@ async def test_two_services_one_after_the_other(part: Tasks) -> None:
 
     for concurrency in (1, 2):
         async with at_work(part, tasks_concurrency=concurrency):
-            info = await part.wait((await work.enqueue()).id, seconds=5)
+            info = await part.wait((await work.enqueue()).id, seconds=HANGS)
             assert info.result == str(concurrency)
 
 

@@ -13,13 +13,14 @@ from chassis_tasks import Status, Tasks
 from chassis_tasks.opened import Opened
 from chassis_tasks.order import Order
 from chassis_tasks.records import TaskInfo
+from patience import HANGS
 from tasks.bench import at_work, count, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]
 
 
 async def ended(part: Tasks, one: str) -> TaskInfo:
-    return await part.wait(one, seconds=5)
+    return await part.wait(one, seconds=HANGS)
 
 
 async def reasons(opened: Opened) -> list[str]:

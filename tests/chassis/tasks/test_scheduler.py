@@ -15,7 +15,7 @@ from chassis_tasks.periods import tick
 from chassis_tasks.scheduler import Scheduler
 from tasks.bench import opened, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]
 
 
 class Clock:

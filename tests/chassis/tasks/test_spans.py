@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind
 
 from chassis.telemetry import context, tracing
 from chassis_tasks import Tasks
+from patience import HANGS
 from tasks.bench import at_work
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ async def run(part: Tasks, traceparent: str) -> list[context.Ids | None]:
         token = context.current.set(context.new("request-1", traceparent))
         sent = await work.enqueue()
         context.current.reset(token)
-        await part.wait(sent.id, seconds=5)
+        await part.wait(sent.id, seconds=HANGS)
     active = tracing._active
     assert active is not None
     active._provider.force_flush()

@@ -22,6 +22,7 @@ def counted(metrics: Metrics) -> float:
     return sum(sample.value for family in metrics.requests.collect() for sample in family.samples)
 
 
+@pytest.mark.usefixtures("virtual_time")
 async def test_many_are_told_of_at_once_and_a_moment_later() -> None:
     told: list[list[str]] = []
     metrics = Metrics()
@@ -41,6 +42,7 @@ async def test_many_are_told_of_at_once_and_a_moment_later() -> None:
     assert told[1:] == [["/items/3"]]
 
 
+@pytest.mark.usefixtures("virtual_time")
 async def test_settling_tells_of_all_and_of_nothing_twice() -> None:
     metrics = Metrics()
     accounts = Accounts(metrics=metrics, access_log=access.nowhere)

@@ -1,24 +1,21 @@
 import asyncio
-import time
 
 import pytest
 
-from chassis.telemetry import loop_lag
-from chassis.telemetry.loop_lag import lag_observed
+from chassis.telemetry.loop_lag import EVERY, lag_observed
+from virtual_time import VirtualTime
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_is_observed_again_and_again_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_lag, "EVERY", 0.01)
+async def test_it_is_observed_again_and_again_until_the_end(virtual_time: VirtualTime) -> None:
     lags: list[float] = []
     with lag_observed(lags.append):
-        await asyncio.sleep(0.05)
-        assert len(lags) > 1
-        time.sleep(0.1)  # noqa: ASYNC251 - what holds the loop
-        await asyncio.sleep(0.02)
-    assert min(lags) >= 0
-    assert max(lags) > 0.05
+        await asyncio.sleep(EVERY * 4.5)
+        assert lags == pytest.approx([0] * 4, abs=1e-6)
+        virtual_time.pass_by(EVERY)  # something holds the loop
+        await asyncio.sleep(EVERY)
+    assert lags[4] == pytest.approx(EVERY / 2)
     seen = [*lags]
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(EVERY * 3)
     assert lags == seen

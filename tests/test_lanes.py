@@ -1,0 +1,48 @@
+"""Which tests each lane runs, in the Makefile: together all of them, and none twice."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from commands import succeed
+from conftest import git
+from environments import TEMPLATE, without_project
+
+LANES = ("ENGINE", "RENDERED", "CHASSIS_TESTS")
+
+
+def places() -> dict[str, list[str]]:
+    """The folders and files of each lane that is not told apart by a mark."""
+    show = "; ".join(f"echo $({name})" for name in LANES)
+    lines = succeed("make", "--silent", f"--eval=show:; @{show}", "show", cwd=TEMPLATE, env=without_project())
+    return {name: line.split() for name, line in zip(LANES, lines.splitlines(), strict=True)}
+
+
+def lanes_of(path: str, lanes: dict[str, list[str]]) -> list[str]:
+    return [name for name, given in lanes.items() for one in given if path == one or path.startswith(f"{one}/")]
+
+
+def test_each_file_of_tests_is_in_one_lane() -> None:
+    listed = git(TEMPLATE, "ls-files", "--cached", "--others", "--exclude-standard", "tests").splitlines()
+    files = [path for path in listed if re.search(r"/test_\w+\.py$", path) and (TEMPLATE / path).is_file()]
+    assert len(files) > 100
+    lanes = places()
+    assert {path: found for path in files if len(found := lanes_of(path, lanes)) != 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("tests/nowhere/test_it.py", []), ("tests/engine/test_it.py", ["ENGINE"])]
+)
+def test_a_file_in_no_lane_is_seen(path: str, expected: list[str]) -> None:
+    assert lanes_of(path, places()) == expected
+
+
+def test_ci_runs_every_lane_and_nothing_twice() -> None:
+    text = (TEMPLATE / ".ci/run").read_text(encoding="utf-8")
+    told = [word for line in re.findall(r"^make (.+)$", text, re.MULTILINE) for word in line.split()]
+    lanes = {"lint", "test", "test-slow", "chassis"}
+    assert lanes <= set(told)
+    assert len(re.findall(r"\btest-slow\b", text)) == len(re.findall(r"LANE=slow", text)) == 1
+    assert not re.search(r"last-failed|reruns|--lf\b", text)
