@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import charts
-from answers import capability_sets, label
+from answers import capability_sets, chart_of, label
+from answers import charts as sets_of_charts
 from chart_values import FLIPS, WRONG, flag, flips
 from charts import Manifest
 from conftest import Render
@@ -31,11 +32,6 @@ def test_every_optional_value_is_flipped_here(answers: dict[str, str | bool], re
     values = yaml.safe_load((rendered(**answers) / "deploy/chart/values.yaml").read_text(encoding="utf-8"))
     flipped = flips(answers)
     assert [leaf for leaf in leaves(values) if not any(f"{leaf}.".startswith(f"{key}.") for key in flipped)] == []
-
-
-# What each set of capabilities has of its own is its values. All else in deploy/chart, which does what values say, is
-# the same bytes for these, and the first of each is looked at value by value; the last is, before every other test.
-CHART_OF = ("database", "tasks")
 
 
 def check_flips(service: Path, answers: dict[str, str | bool]) -> None:
@@ -57,17 +53,10 @@ def check_values(service: Path, answers: dict[str, str | bool]) -> None:
     assert charts.problems(charts.manifests(service, *flag(all_at_once))) == []
 
 
-def charts_of(sets: list[dict[str, str | bool]]) -> list[dict[str, str | bool]]:
-    """The first set of each chart."""
-    first: dict[tuple[str | bool, ...], dict[str, str | bool]] = {}
-    for answers in sets:
-        first.setdefault(tuple(answers[name] for name in CHART_OF), answers)
-    return list(first.values())
-
-
 def bytes_of_chart(service: Path) -> dict[str, bytes]:
     folder = service / "deploy/chart"
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "values.yaml"}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "values.yaml"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_each_value_has_an_effect_that_a_cluster_would_take(rendered: Render) -> None:
@@ -76,17 +65,17 @@ def test_each_value_has_an_effect_that_a_cluster_would_take(rendered: Render) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answers", charts_of(capability_sets())[:-1], ids=label)
-def test_so_it_has_in_every_chart(answers: dict[str, str | bool], rendered: Render) -> None:
+@pytest.mark.parametrize("answers", sets_of_charts()[:-1], ids=label)
+def test_so_it_has_in_every_other_chart(answers: dict[str, str | bool], rendered: Render) -> None:
     check_flips(rendered(**answers), answers)
 
 
 @pytest.mark.slow
 def test_there_are_no_other_charts_and_each_takes_the_values_of_its_service(rendered: Render) -> None:
-    seen = {tuple(one[name] for name in CHART_OF): rendered(**one) for one in charts_of(capability_sets())}
+    seen = {chart_of(answers): rendered(**answers) for answers in sets_of_charts()}
     for answers in capability_sets():
         service = rendered(**answers)
-        assert bytes_of_chart(service) == bytes_of_chart(seen[tuple(answers[name] for name in CHART_OF)])
+        assert bytes_of_chart(service) == bytes_of_chart(seen[chart_of(answers)])
         check_values(service, answers)
 
 

@@ -28,6 +28,9 @@ pytestmark = pytest.mark.slow
 
 FOLDER = "/builds/my-team/my-service"
 NAME = "my-team/my-service"
+# What dpkg had installed before any job.
+FRESH = "/var/lib/dpkg/status-fresh"
+REMOVE = "! dpkg --status netavark >/dev/null || dpkg --force-depends --purge netavark"
 # What `docker.io` is, for buildah in the root; without TLS.
 REGISTRIES = """
 [[registry]]
@@ -91,6 +94,7 @@ def container(source: Path, images: Registry, tmp_path_factory: pytest.TempPathF
     """A new root with the repository, as a runner would make."""
     root = debian(tmp_path_factory.mktemp("container") / "root")
     shutil.copytree(source, root / FOLDER.lstrip("/"), symlinks=True)
+    shutil.copy(root / "var/lib/dpkg/status", root / FRESH.lstrip("/"))
     configuration = root / "etc/containers/registries.conf.d/registry.conf"
     configuration.parent.mkdir(parents=True)
     configuration.write_text(REGISTRIES.format(images.address), encoding="utf-8")
@@ -129,7 +133,13 @@ def test_it_installs_what_it_needs_and_publishes_the_image(
 
 
 def test_without_netavark_it_fails(publish: Job, source: Path, images: Registry, container: Path) -> None:
-    """Where the job may have installed it: there it is removed first."""
-    ended = done("dpkg --purge netavark\n" + publish.without(" netavark"), publish, source, images, container)
+    """What else the job names does not bring it along, and where it is removed, nothing is built."""
+    update, install, *others = publish.without(" netavark").splitlines()
+    simulated = f"{update}\n{install} --simulate --option Dir::State::status={FRESH}"
+    planned = done(simulated, publish, source, images, container)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert "Inst buildah " in planned.stdout
+    assert "Inst netavark " not in planned.stdout
+    ended = done("\n".join((REMOVE, *others)), publish, source, images, container)
     assert ended.returncode != 0
     assert 'could not find "netavark"' in ended.stdout + ended.stderr, ended.stdout + ended.stderr
