@@ -1,3 +1,5 @@
+"""No process outlives the test that started it: not if it fails, hangs or is killed."""
+
 from __future__ import annotations
 
 import asyncio
@@ -13,6 +15,9 @@ import pytest
 from children import async_child, child, end
 from commands import succeed
 from patience import HANGS
+
+# It is pytest itself that is started here, too.
+pytestmark = pytest.mark.usefixtures("really_started")
 
 # Its first process waits for the second, or goes on.
 TWO = "sleep 1000 & echo $!; wait"
