@@ -96,7 +96,7 @@ def test_workers_that_are_killed_lose_no_url_and_double_none(
             assert poller.running.stop() == 0
     assert (task["status"], task["progress"]) == ("ready", {"done": count, "total": count})
     assert [*task["result"]] == urls
-    often = [count for page, count in asked(site).items() if page.endswith(f"?{broker}{count}") and "99?" not in page]
+    often = [times for page, times in asked(site).items() if page.endswith(f"?{broker}{count}") and "99?" not in page]
     assert len(often) == count * 99 // 100
     assert sum(often) <= len(often) + 2 * 4 * 200  # again only what the two had in hand: four batches each
 
