@@ -36,6 +36,23 @@ def capability_sets() -> list[dict[str, str | bool]]:
     return [{**answers, "ci": ("gitlab", "github", "jenkins")[index % 3]} for index, answers in enumerate(chosen)]
 
 
+# What deploy/chart has of a service beside its values; a test shows that nothing else is in it.
+CHART_OF = ("database", "tasks")
+
+
+def charts() -> list[dict[str, str | bool]]:
+    """The first set of capabilities of each chart."""
+    first: dict[tuple[str | bool, ...], dict[str, str | bool]] = {}
+    for answers in capability_sets():
+        first.setdefault(chart_of(answers), answers)
+    return list(first.values())
+
+
+def chart_of(answers: dict[str, str | bool]) -> tuple[str | bool, ...]:
+    """What tells its chart from others."""
+    return tuple(answers[name] for name in CHART_OF)
+
+
 def label(answers: dict[str, str | bool]) -> str:
     """A short name for a set of answers, for a test's id."""
     return ",".join(f"{question}={answer}" for question, answer in answers.items())

@@ -48,6 +48,6 @@ def queue(kind: str, python: Path) -> Iterator[dict[str, str]]:
     try:
         yield {"BROKER_URL": url, "APP_TASKS_QUEUE": name}
     finally:
-        path = chassis_path(CHASSIS_TESTS)
+        path = chassis_path(CHASSIS_TESTS, CHASSIS_TESTS.parent)
         done = run(python, "-c", REMOVE, url, name, env={**without_project(), "PYTHONPATH": path})
         assert done.returncode == 0, done.stderr

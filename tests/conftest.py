@@ -46,8 +46,13 @@ for who in ("AUTHOR", "COMMITTER"):
 Render = Callable[..., Path]
 
 
-# An image that takes a minute to build, a hundred repositories that take a minute to make.
-MADE_ONCE = ("tests/deploy/test_image", "tests/fleet/test_hundred", "tests/pipelines/test_debian_13")
+# An image that takes a minute to build, repositories that take a minute to make, a service that is installed first.
+MADE_ONCE = (
+    "tests/deploy/test_image",
+    "tests/fleet/test_hundred",
+    "tests/pipelines/test_debian_13",
+    "tests/pipelines/test_targets",
+)
 
 
 class MadeOnceByOneProcess(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -18,13 +18,13 @@ from typing import Any
 from filelock import FileLock
 
 from commands import Done, run, succeed
+from debian import CERTIFICATES, KEY, archive
 from environments import CACHE, without_project
 from required import require, require_program
 from running import Running, started
 
 HOME = CACHE.parent / "images"
-BASE = "localhost/twelvefold-base:1"
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+BASE = f"localhost/twelvefold-base:{KEY}"
 # Where buildah keeps what. Its isolation is a chroot: namespaces of their own are not everywhere allowed.
 STORAGE = f'[storage]\ndriver = "overlay"\nrunroot = "{HOME}/run"\ngraphroot = "{HOME}/storage"\n'
 
@@ -48,26 +48,22 @@ def needs_containers() -> None:
 
 
 def base_image() -> str:
-    """The name of a stand-in for python:3-slim: this machine's Debian with its Python, made once."""
+    """The name of a stand-in for python:3-slim: Debian with its Python, made once."""
     HOME.mkdir(parents=True, exist_ok=True)
     with FileLock(HOME / "base.lock"):
         (HOME / "storage.conf").write_text(STORAGE, encoding="utf-8")
         if run("buildah", "inspect", "--type", "image", BASE, env=environment()).returncode != 0:
-            _make_base(HOME / "base.tar")
+            _make_base()
     return BASE
 
 
-def _make_base(archive: Path) -> None:
-    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text("utf-8").splitlines() if line)
-    packages = "--include=python3,python3-venv,ca-certificates"
-    succeed("mmdebstrap", "--quiet", "--variant=minbase", packages, release["VERSION_CODENAME"], archive)
+def _make_base() -> None:
     container = buildah("from", "scratch")
-    buildah("add", container, str(archive), "/")
+    buildah("add", container, str(archive()), "/")
     # Whoever lets this machine into the network may sign for it.
     buildah("copy", container, os.environ.get("SSL_CERT_FILE", CERTIFICATES), CERTIFICATES)
     buildah("config", "--env", f"SSL_CERT_FILE={CERTIFICATES}", container)
     buildah("commit", "--rm", container, BASE)
-    archive.unlink()
 
 
 def environment() -> dict[str, str]:

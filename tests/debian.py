@@ -1,4 +1,7 @@
-"""Roots of Debian 13, which the image of a GitLab job is made of, and what runs in them. Needs root and the network."""
+"""Debian 13, downloaded once: what images are built on, and roots to run a job in.
+
+Needs root and the network.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,15 @@ from pathlib import Path
 from filelock import FileLock
 
 from commands import Done, run, succeed
-from containers import CERTIFICATES
 from environments import CACHE
 from required import require, require_program
 
 HOME = CACHE.parent / "roots"
 RELEASE = "trixie"
-# Of python:3.13-trixie, Python alone: what else a job uses, it has to name.
-PACKAGES = ("python3", "python3-venv")
+# Of python:3.13-trixie, Python and who may sign: what else a job uses, it has to name.
+PACKAGES = ("ca-certificates", "python3", "python3-venv")
+KEY = hashlib.sha256(" ".join((RELEASE, *PACKAGES)).encode()).hexdigest()[:12]
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 # Whoever lets this machine into the network may sign for it.
 TRUSTED = "/etc/ssl/of-this-machine.crt"
 ENVIRONMENT = {
@@ -40,23 +44,23 @@ def needs_a_root() -> None:
 def debian(folder: Path) -> Path:
     """A new root in `folder`; what it is made of is downloaded once."""
     folder.mkdir()
-    succeed("tar", "--extract", "--file", _archive(), "--directory", folder)
+    succeed("tar", "--extract", "--file", archive(), "--directory", folder)
     shutil.copy(os.environ.get("SSL_CERT_FILE", CERTIFICATES), folder / TRUSTED.lstrip("/"))
     (folder / "etc/dpkg/dpkg.cfg.d/quick").write_text("force-unsafe-io\n", encoding="utf-8")  # as in Docker's image
     return folder
 
 
-def _archive() -> Path:
+def archive() -> Path:
+    """What all of them are made of; kept in .cache/roots."""
     HOME.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(" ".join((RELEASE, *PACKAGES)).encode()).hexdigest()[:12]
-    archive = HOME / f"{key}.tar"
-    with FileLock(HOME / f"{key}.lock"):
-        if not archive.is_file():
-            made = archive.with_suffix(".new.tar")
+    kept = HOME / f"{KEY}.tar"
+    with FileLock(HOME / f"{KEY}.lock"):
+        if not kept.is_file():
+            made = kept.with_suffix(".new.tar")
             packages = f"--include={','.join(PACKAGES)}"
             succeed("mmdebstrap", "--quiet", "--variant=minbase", packages, RELEASE, made)
-            made.rename(archive)
-    return archive
+            made.rename(kept)
+    return kept
 
 
 def run_in(root: Path, script: str, *, folder: str, env: Mapping[str, str]) -> Done:

@@ -78,6 +78,16 @@ def refused(command: str) -> Break:
     return Break(append("../bin/refused", f"{command}\n"), f"{command} is refused on purpose")
 
 
+def fails_in_make(target: str) -> Break:
+    """Let `make` do nothing, and fail if `target` is what it is asked for first."""
+
+    def do(service: Path) -> object:
+        program(service.parent / "bin/make")
+        return refused(target).do(service)
+
+    return Break(do, refused(target).said)
+
+
 def depend_on_what_is_vulnerable(service: Path) -> object:
     return succeed("uv", "add", "--no-sync", "--quiet", VULNERABLE, cwd=service, env=without_project())
 

@@ -57,6 +57,10 @@ class Forge:
     shown: list[str] = field(default_factory=list)
     """The tokens that came with requests to the API."""
     archived: set[str] = field(default_factory=set)
+    gate: threading.Semaphore | None = None
+    """Each push takes one of it, or waits until there is one; None lets all pass."""
+    connected: int = 0
+    """Connections whose requests are not all done."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open_of(self, project: str, branch: str) -> list[dict[str, Any]]:
@@ -73,6 +77,17 @@ class Forge:
             self.requests.append(made)
             return made
 
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[None]:
+        """It counts for as long as the block lasts."""
+        with self.lock:
+            self.connected += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.connected -= 1
+
     def projects(self) -> list[str]:
         return sorted(path.relative_to(self.folder).as_posix()[:-4] for path in self.folder.glob("*/*.git"))
 
@@ -80,6 +95,10 @@ class Forge:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     forge: Forge
+
+    def handle(self) -> None:
+        with self.forge.connection():
+            super().handle()
 
     def do_GET(self) -> None:
         self._answer()
@@ -164,6 +183,8 @@ class Handler(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
         }
+        if (gate := self.forge.gate) and path.endswith("/git-receive-pack"):
+            gate.acquire()
         done = subprocess.run(
             ["git", "http-backend"], input=self.body, env=environment, capture_output=True, check=False
         )

@@ -18,6 +18,7 @@ import yaml
 import charts
 from alerting import CASES, COMPONENT_LABEL, RELEASE_LABEL, SEVERITY, Case, Release, added_up, elsewhere, promtool, told
 from answers import capability_sets, label
+from answers import charts as sets_of_charts
 from chart_values import flag
 from commands import Done, run, succeed
 from conftest import Render
@@ -67,7 +68,7 @@ def production_beside(service: Path, others: Sequence[Release], folder: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answers", capability_sets(), ids=label)
+@pytest.mark.parametrize("answers", sets_of_charts(), ids=label)
 def test_of_two_namespaces_the_one_that_is_not_well_is_named(
     answers: dict[str, str | bool], rendered: Render, tmp_path: Path
 ) -> None:

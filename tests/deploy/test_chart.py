@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import charts
-from answers import capability_sets, label
+from answers import capability_sets, chart_of, label
+from answers import charts as sets_of_charts
 from chart_values import FLIPS, WRONG, flag, flips
 from charts import Manifest
 from conftest import Render
@@ -38,23 +39,44 @@ def check_flips(service: Path, answers: dict[str, str | bool]) -> None:
         tuple(flag(before)): charts.manifests(service, *flag(before)) for before, _ in flips(answers).values()
     }
     assert charts.problems(as_they_were[()]) == []
-    all_at_once: dict[str, Any] = {}
     for key, (before, after) in flips(answers).items():
         rendered = charts.manifests(service, *flag(after))
         assert charts.problems(rendered) == [], key
         assert rendered != as_they_were[tuple(flag(before))], key
-        all_at_once |= {name: value for name, value in after.items() if value is not None}
+
+
+def check_values(service: Path, answers: dict[str, str | bool]) -> None:
+    """As they are, and with every optional one flipped at once."""
+    assert charts.problems(charts.manifests(service)) == []
+    flipped = {name: value for _, after in flips(answers).values() for name, value in after.items()}
+    all_at_once = {name: value for name, value in flipped.items() if value is not None}
     assert charts.problems(charts.manifests(service, *flag(all_at_once))) == []
+
+
+def bytes_of_chart(service: Path) -> dict[str, bytes]:
+    folder = service / "deploy/chart"
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "values.yaml"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_each_value_has_an_effect_that_a_cluster_would_take(rendered: Render) -> None:
     check_flips(rendered(**EVERYTHING), EVERYTHING)
+    check_values(rendered(**EVERYTHING), EVERYTHING)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answers", capability_sets(), ids=label)
-def test_so_it_has_in_every_set_of_capabilities(answers: dict[str, str | bool], rendered: Render) -> None:
+@pytest.mark.parametrize("answers", sets_of_charts()[:-1], ids=label)
+def test_so_it_has_in_every_other_chart(answers: dict[str, str | bool], rendered: Render) -> None:
     check_flips(rendered(**answers), answers)
+
+
+@pytest.mark.slow
+def test_there_are_no_other_charts_and_each_takes_the_values_of_its_service(rendered: Render) -> None:
+    seen = {chart_of(answers): rendered(**answers) for answers in sets_of_charts()}
+    for answers in capability_sets():
+        service = rendered(**answers)
+        assert bytes_of_chart(service) == bytes_of_chart(seen[chart_of(answers)])
+        check_values(service, answers)
 
 
 @pytest.mark.parametrize("key", WRONG)

@@ -44,6 +44,22 @@ def image(source: Path) -> Iterator[Image]:
 
 
 @pytest.fixture(scope="module")
+def altered(image: Image, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """Built after `image`, with the same cache, of a Dockerfile that is wrong and a chassis that is another."""
+    elsewhere = Path(shutil.copytree(source, tmp_path_factory.mktemp("altered") / "my-service", symlinks=True))
+    dockerfile = elsewhere / "Dockerfile"
+    text = dockerfile.read_text(encoding="utf-8")
+    for right, wrong in (("&& rm /venv", "&& ls /venv"), ("USER 65532:65532", "USER 0:0")):
+        assert right in text
+        text = text.replace(right, wrong)
+    dockerfile.write_text(text, encoding="utf-8")
+    changed = elsewhere / "vendor/chassis/src/chassis/source.py"
+    changed.write_text(f"{changed.read_text(encoding='utf-8')}# altered\n", encoding="utf-8")
+    with built(elsewhere, "altered") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def serving(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     with container(image, bundle=tmp_path_factory.mktemp("serving"), PORT="0") as running:
         yield running
@@ -56,18 +72,14 @@ def test_two_builds_of_one_commit_have_the_same_layers(image: Image, source: Pat
         assert {**second.config, "Hostname": ""} == {**image.config, "Hostname": ""}
 
 
-def test_a_build_that_is_not_reproducible_is_noticed(image: Image, source: Path, tmp_path: Path) -> None:
-    elsewhere = Path(shutil.copytree(source, tmp_path / "my-service", symlinks=True))
-    dockerfile = elsewhere / "Dockerfile"
-    text = dockerfile.read_text(encoding="utf-8")
-    for right, wrong in (("&& rm /venv", "&& ls /venv"), ("USER 65532:65532", "USER 0:0")):
-        assert right in text
-        text = text.replace(right, wrong)
-    dockerfile.write_text(text, encoding="utf-8")
-    with built(elsewhere, "third") as third:
-        assert third.layers != image.layers
-        with container(third, bundle=tmp_path, PORT="0") as running:
-            assert user_of(running) == (0, 0)
+def test_a_build_that_is_not_reproducible_is_noticed(altered: Image, image: Image, tmp_path: Path) -> None:
+    """What uv notes is of this build alone: when it saw which file."""
+    assert altered.layers != image.layers
+    noted = [*altered.root.glob("venv/lib/python3*/site-packages/*/uv_cache.json")]
+    assert "timestamp" in "".join(path.read_text(encoding="utf-8") for path in noted)
+    assert not [*image.root.glob("venv/lib/python3*/site-packages/*/uv_cache.json")]
+    with container(altered, bundle=tmp_path, PORT="0") as running:
+        assert user_of(running) == (0, 0)
 
 
 def test_it_says_what_it_is(image: Image, source: Path) -> None:
@@ -92,14 +104,10 @@ def test_no_secret_no_history_and_no_tool_is_in_it(image: Image) -> None:
     assert not [path for path in files if "vendor/chassis" in path.as_posix()]
 
 
-def test_a_byte_that_changed_in_vendor_is_in_the_next_image(image: Image, source: Path, tmp_path: Path) -> None:
+def test_a_byte_that_changed_in_vendor_is_in_the_next_image(altered: Image, image: Image) -> None:
     """With the same cache: what lies in vendor/ has the same version then, and its pyproject.toml the same bytes."""
-    elsewhere = Path(shutil.copytree(source, tmp_path / "my-service", symlinks=True))
-    changed = elsewhere / "vendor/chassis/src/chassis/source.py"
-    changed.write_text(f"{changed.read_text(encoding='utf-8')}# second\n", encoding="utf-8")
-    with built(elsewhere, "changed") as second:
-        texts = [next(one.root.glob(INSTALLED)).read_text(encoding="utf-8") for one in (image, second)]
-        assert ["# second" in text for text in texts] == [False, True]
+    texts = [next(one.root.glob(INSTALLED)).read_text(encoding="utf-8") for one in (image, altered)]
+    assert ["# altered" in text for text in texts] == [False, True]
 
 
 def test_all_of_it_is_compiled_once_and_for_all(image: Image) -> None:

@@ -28,6 +28,9 @@ pytestmark = pytest.mark.slow
 
 FOLDER = "/builds/my-team/my-service"
 NAME = "my-team/my-service"
+# What dpkg had installed before any job.
+FRESH = "/var/lib/dpkg/status-fresh"
+REMOVE = "! dpkg --status netavark >/dev/null || dpkg --force-depends --purge netavark"
 # What `docker.io` is, for buildah in the root; without TLS.
 REGISTRIES = """
 [[registry]]
@@ -86,13 +89,21 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield running
 
 
-def done(script: str, job: Job, source: Path, images: Registry, root: Path) -> Done:
-    """Run it in a new root, as a runner would in a new container."""
-    debian(root)
+@pytest.fixture(scope="module")
+def container(source: Path, images: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A new root with the repository, as a runner would make."""
+    root = debian(tmp_path_factory.mktemp("container") / "root")
     shutil.copytree(source, root / FOLDER.lstrip("/"), symlinks=True)
+    shutil.copy(root / "var/lib/dpkg/status", root / FRESH.lstrip("/"))
     configuration = root / "etc/containers/registries.conf.d/registry.conf"
     configuration.parent.mkdir(parents=True)
     configuration.write_text(REGISTRIES.format(images.address), encoding="utf-8")
+    yield root
+    shutil.rmtree(root)
+
+
+def done(script: str, job: Job, source: Path, images: Registry, root: Path) -> Done:
+    """Run it in that root."""
     of_gitlab = {
         "CI_COMMIT_SHORT_SHA": git(source, "rev-parse", "--short=8", "HEAD").strip(),
         "CI_PROJECT_DIR": FOLDER,
@@ -102,10 +113,7 @@ def done(script: str, job: Job, source: Path, images: Registry, root: Path) -> D
         "CI_REGISTRY_USER": USER,
     }
     own = {name: string.Template(value).substitute(of_gitlab) for name, value in job.variables.items()}
-    try:
-        return run_in(root, script, folder=FOLDER, env={**of_gitlab, **own})
-    finally:
-        shutil.rmtree(root)
+    return run_in(root, script, folder=FOLDER, env={**of_gitlab, **own})
 
 
 def test_its_image_is_of_that_debian(publish: Job) -> None:
@@ -113,9 +121,9 @@ def test_its_image_is_of_that_debian(publish: Job) -> None:
 
 
 def test_it_installs_what_it_needs_and_publishes_the_image(
-    publish: Job, source: Path, images: Registry, tmp_path: Path
+    publish: Job, source: Path, images: Registry, container: Path
 ) -> None:
-    ended = done(publish.without(""), publish, source, images, tmp_path / "root")
+    ended = done(publish.without(""), publish, source, images, container)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     revision = git(source, "rev-parse", "HEAD").strip()
     labels = images.labels(NAME, revision[:8])
@@ -124,7 +132,14 @@ def test_it_installs_what_it_needs_and_publishes_the_image(
     assert PASSWORD not in ended.stdout + ended.stderr
 
 
-def test_without_netavark_it_fails(publish: Job, source: Path, images: Registry, tmp_path: Path) -> None:
-    ended = done(publish.without(" netavark"), publish, source, images, tmp_path / "root")
+def test_without_netavark_it_fails(publish: Job, source: Path, images: Registry, container: Path) -> None:
+    """What else the job names does not bring it along, and where it is removed, nothing is built."""
+    update, install, *others = publish.without(" netavark").splitlines()
+    simulated = f"{update}\n{install} --simulate --option Dir::State::status={FRESH}"
+    planned = done(simulated, publish, source, images, container)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert "Inst buildah " in planned.stdout
+    assert "Inst netavark " not in planned.stdout
+    ended = done("\n".join((REMOVE, *others)), publish, source, images, container)
     assert ended.returncode != 0
     assert 'could not find "netavark"' in ended.stdout + ended.stderr, ended.stdout + ended.stderr

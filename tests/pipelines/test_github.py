@@ -26,6 +26,7 @@ from desk import (
     at_the_forge,
     break_it,
     copied,
+    fails_in_make,
     made,
     only_the_release_is_checked,
     program,
@@ -56,20 +57,20 @@ EVENTS = {
     "a release branch": ("push", "refs/heads/release/1.2", SHIPPED),
     "a tag": ("push", "refs/tags/1.2.3", {*SHIPPED, "release", "production"}),
 }
-# Of the job, and its target where the job has several → what breaks it.
+# Of the job, and its target where the job has several → the target that fails. What breaks it: test_targets.py.
 JOBS = {
-    ("release-check", ""): "version",
+    ("release-check", ""): "release-check",
     ("check", "lint"): "lint",
     ("check", "types"): "types",
     ("check", "style"): "style",
     ("check", "build"): "build",
     ("check", "chart"): "chart",
     ("check", "audit licences secrets"): "audit",
-    ("test", "test-all"): "test",
+    ("test", "test-all"): "test-all",
     ("test", "smoke"): "smoke",
-    ("publish", ""): "push",
+    ("publish", ""): "image",
     ("scan", ""): "scan",
-    ("release", ""): "release",
+    ("release", ""): "build",
     ("staging", ""): "deploy",
     ("production", ""): "deploy",
 }
@@ -170,14 +171,19 @@ def test_no_job_is_without_a_break(service: Path) -> None:
     assert {(name, target) for name, each in targets.items() for target in each["matrix"]["target"]} == set(JOBS)
 
 
-@pytest.mark.parametrize(("job", "broken"), [("publish", "image"), ("release", "notes")])
-def test_so_does_what_a_job_finds_besides(job: str, broken: str, copy: Path) -> None:
-    fails(copy, job, "", BREAKS[broken])
-
-
 @pytest.mark.parametrize(("job", "target"), JOBS)
-def test_what_is_broken_fails_in_its_job(job: str, target: str, copy: Path) -> None:
-    fails(copy, job, target, BREAKS[JOBS[job, target]])
+def test_a_job_fails_if_its_target_does(job: str, target: str, copy: Path) -> None:
+    fails(copy, job, target, fails_in_make(JOBS[job, target]))
+
+
+def test_a_release_that_the_forge_refuses_fails(copy: Path) -> None:
+    program(copy.parent / "bin/make")
+    fails(copy, "release", "", BREAKS["release"])
+
+
+@pytest.mark.parametrize(("job", "target", "broken"), [("check", "lint", "lint"), ("publish", "", "image")])
+def test_so_it_does_with_the_make_and_the_tools_of_the_service(job: str, target: str, broken: str, copy: Path) -> None:
+    fails(copy, job, target, BREAKS[broken])
 
 
 def fails(service: Path, job: str, target: str, broken: Break) -> None:

@@ -22,6 +22,7 @@ from desk import (
     at_the_forge,
     break_it,
     copied,
+    fails_in_make,
     made,
     only_the_release_is_checked,
     program,
@@ -56,12 +57,13 @@ EVENTS = {
         {*SHIPPED, "release-check", "update"},
     ),
 }
-# Of the job's name → what breaks it.
+# Of the job's name → the target that fails. What breaks it: test_targets.py.
 JOBS = {
     **{job: job for job in CHECKED},
-    "release-check": "version",
+    "release-check": "release-check",
+    "test": "test-all",
     "type-check": "types",
-    "publish": "push",
+    "publish": "image",
     "sbom": "sbom",
     "scan": "scan",
     "notes": "notes",
@@ -105,29 +107,27 @@ def copy(service: Path, tmp_path: Path) -> Path:
 def test_which_jobs_run(event: str, copy: Path) -> None:
     variables, jobs = EVENTS[event]
     by_hand = {"production", *(["update"] if variables.get("CI_PIPELINE_SOURCE") != "schedule" else [])}
-    assert listed(copy, **variables) == {name: "manual" if name in by_hand else "on_success" for name in jobs}
-    assert has_a_pipeline(copy, **variables)
+    there_is_one = {"pipeline": "on_success"}
+    jobs_when = {name: "manual" if name in by_hand else "on_success" for name in jobs}
+    assert with_its_pipeline(copy, **variables) == {**jobs_when, **there_is_one}
 
 
 @pytest.mark.parametrize(
     "variables", [{"CI_COMMIT_BRANCH": "feature/x"}, {"CI_COMMIT_TAG": "x", "CI_COMMIT_BRANCH": ""}]
 )
 def test_a_feature_branch_has_its_merge_request_s_pipeline_and_no_other(variables: dict[str, str], copy: Path) -> None:
-    assert not has_a_pipeline(copy, **variables)
+    assert "pipeline" not in with_its_pipeline(copy, **variables)
 
 
-def listed(service: Path, *arguments: str, **variables: str) -> dict[str, str]:
-    """The jobs that run → when."""
-    jobs = json.loads(gitlab(service, "--list-json", *arguments, **variables).stdout)
-    return {job["name"]: job["when"] for job in jobs if job["when"] != "never"}
+def with_its_pipeline(service: Path, **variables: str) -> dict[str, str]:
+    """The jobs that run → when. `pipeline` is one if there is a pipeline at all.
 
-
-def has_a_pipeline(service: Path, **variables: str) -> bool:
-    """What `workflow` says, which gitlab-ci-local leaves out: the rules as those of a job, which it evaluates."""
+    What `workflow` says is left out by gitlab-ci-local: here its rules are those of that job, which it evaluates.
+    """
     rules = yaml.safe_load((service / ".gitlab-ci.yml").read_text(encoding="utf-8"))["workflow"]["rules"]
-    job = {"pipeline": {"script": ["true"], "rules": rules}}
-    (service / "workflow.yml").write_text(yaml.safe_dump(job), encoding="utf-8")
-    return "pipeline" in listed(service, "--file=workflow.yml", **variables)
+    append(".gitlab-ci.yml", "\n" + yaml.safe_dump({"pipeline": {"script": ["true"], "rules": rules}}))(service)
+    jobs = json.loads(gitlab(service, "--list-json", **variables).stdout)
+    return {job["name"]: job["when"] for job in jobs if job["when"] != "never"}
 
 
 def test_on_main_every_job_passes(service: Path) -> None:
@@ -159,13 +159,13 @@ def test_no_job_is_without_a_break() -> None:
     assert {*JOBS, *ELSEWHERE} == jobs
 
 
-@pytest.mark.parametrize(("job", "broken"), sorted(JOBS.items()))
-def test_what_is_broken_fails_in_its_job(job: str, broken: str, copy: Path) -> None:
-    fails(copy, job, BREAKS[broken])
+@pytest.mark.parametrize(("job", "target"), sorted(JOBS.items()))
+def test_a_job_fails_if_its_target_does(job: str, target: str, copy: Path) -> None:
+    fails(copy, job, fails_in_make(target))
 
 
-@pytest.mark.parametrize(("job", "broken"), [("test", "coverage"), ("publish", "image")])
-def test_so_does_what_a_job_finds_besides(job: str, broken: str, copy: Path) -> None:
+@pytest.mark.parametrize(("job", "broken"), [("lint", "lint"), ("publish", "image")])
+def test_so_it_does_with_the_make_and_the_tools_of_the_service(job: str, broken: str, copy: Path) -> None:
     fails(copy, job, BREAKS[broken])
 
 
