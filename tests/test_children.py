@@ -30,24 +30,24 @@ import pytest
 
 from children import child
 
-PIDS = Path(__file__).with_name("pids")
+HERE = Path(__file__).parent
 
 
-def begun():
-    return child("sh", "-c", f"sleep 1000 & echo $! $$ >>{PIDS}; wait")
+def begun(number):
+    return child("sh", "-c", f"sleep 1000 & echo $! $$ >making-{number}; mv making-{number} pids-{number}; wait", cwd=HERE)
 
 
 @pytest.mark.parametrize("number", range(2))
 def test_that_fails(number):
-    with begun():
-        while len(PIDS.read_text().splitlines() if PIDS.exists() else []) <= number % 1:
+    with begun(number):
+        while not (HERE / f"pids-{number}").exists():
             time.sleep(0.01)
         assert number is None
 
 
 @pytest.mark.parametrize("number", range(2))
 def test_that_hangs(number):
-    with begun():
+    with begun(number):
         time.sleep(1000)
 """
 
@@ -101,21 +101,21 @@ def tests(tmp_path: Path) -> Path:
 
 
 def pytest_in(tests: Path, *options: str) -> list[str]:
-    where = ["-c", os.devnull, "--rootdir", str(tests), "-p", "no:cacheprovider", str(tests)]
+    where = ["-c", os.devnull, "--rootdir", str(tests), "-p", "no:cacheprovider", "-p", "xdist", str(tests)]
     return [sys.executable, "-m", "pytest", "-q", *where, *options]
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTEST_ADDOPTS": ""}
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def pids(tests: Path, number: int) -> list[int]:
     """The processes that so many tests have started; waits for them."""
-    file, until = tests / "pids", time.monotonic() + HANGS
-    while len(lines := file.read_text(encoding="utf-8").splitlines() if file.exists() else []) < number:
-        assert time.monotonic() < until, lines
+    until = time.monotonic() + HANGS
+    while len(files := [*tests.glob("pids-*")]) < number:
+        assert time.monotonic() < until, files
         time.sleep(0.02)
-    return [int(pid) for line in lines for pid in line.split()]
+    return [int(pid) for file in files for pid in file.read_text(encoding="utf-8").split()]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
