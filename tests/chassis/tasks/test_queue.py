@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -210,11 +211,10 @@ async def test_who_lives_keeps_a_message_for_as_long_as_it_takes(
 
 HOLDER = """
 import asyncio, sys
-sys.path.insert(0, sys.argv[1])
 from tasks.queues import started, take
 
 async def main():
-    async with started(sys.argv[2], sys.argv[3], lease=float(sys.argv[4])) as queue:
+    async with started(sys.argv[1], sys.argv[2], lease=float(sys.argv[3])) as queue:
         async for delivery in queue.listen():
             print(delivery.data.decode(), flush=True)
 
@@ -230,8 +230,10 @@ async def test_what_a_killed_worker_held_comes_back_on_an_idle_queue(
         pytest.skip("has one worker")
     for number in range(4):
         await queue.put(str(number).encode())
-    command = (sys.executable, "-c", HOLDER, str(Path(__file__).parents[1]), url, name, str(lease))
-    async with async_child(*command, stdout=asyncio.subprocess.PIPE) as holder, asyncio.timeout(HANGS):
+    command = (sys.executable, "-c", HOLDER, url, name, str(lease))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipe = asyncio.subprocess.PIPE
+    async with async_child(*command, env=environ, stdout=pipe) as holder, asyncio.timeout(HANGS):
         assert holder.stdout
         held = [(await holder.stdout.readline()).strip() for _ in range(4)]
         assert held == [b"0", b"1", b"2", b"3"]
