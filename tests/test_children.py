@@ -23,6 +23,8 @@ pytestmark = pytest.mark.usefixtures("really_started")
 TWO = "sleep 1000 & echo $!; wait"
 FIRST_GOES = "sleep 1000 & echo $!"
 TESTS = """
+import contextlib
+import subprocess
 import time
 from pathlib import Path
 
@@ -30,24 +32,27 @@ import pytest
 
 from children import child
 
-HERE = Path(__file__).parent
+PIDS = Path(__file__).with_name("pids")
 
 
-def begun(number):
-    return child("sh", "-c", f"sleep 1000 & echo $! $$ >making-{number}; mv making-{number} pids-{number}; wait", cwd=HERE)
+@contextlib.contextmanager
+def begun():
+    with child("sh", "-c", "sleep 1000 & echo $!; wait", stdout=subprocess.PIPE) as process:
+        other = process.stdout.readline().strip()
+        with PIDS.open("a") as file:
+            file.write(f"{other} {process.pid}\\n")
+        yield
 
 
 @pytest.mark.parametrize("number", range(2))
 def test_that_fails(number):
-    with begun(number):
-        while not (HERE / f"pids-{number}").exists():
-            time.sleep(0.01)
+    with begun():
         assert number is None
 
 
 @pytest.mark.parametrize("number", range(2))
 def test_that_hangs(number):
-    with begun(number):
+    with begun():
         time.sleep(1000)
 """
 
@@ -101,21 +106,26 @@ def tests(tmp_path: Path) -> Path:
 
 
 def pytest_in(tests: Path, *options: str) -> list[str]:
-    where = ["-c", os.devnull, "--rootdir", str(tests), "-p", "no:cacheprovider", "-p", "xdist", str(tests)]
+    where = ["-p", "xdist", "-c", os.devnull, "--rootdir", str(tests), "-p", "no:cacheprovider", str(tests)]
     return [sys.executable, "-m", "pytest", "-q", *where, *options]
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": "",
+    }
 
 
 def pids(tests: Path, number: int) -> list[int]:
     """The processes that so many tests have started; waits for them."""
-    until = time.monotonic() + HANGS
-    while len(files := [*tests.glob("pids-*")]) < number:
-        assert time.monotonic() < until, files
+    file, until = tests / "pids", time.monotonic() + HANGS
+    while len(lines := file.read_text(encoding="utf-8").splitlines() if file.exists() else []) < number:
+        assert time.monotonic() < until, lines
         time.sleep(0.02)
-    return [int(pid) for file in files for pid in file.read_text(encoding="utf-8").split()]
+    return [int(pid) for line in lines for pid in line.split()]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
