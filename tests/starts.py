@@ -8,6 +8,7 @@ one that has imported them, the zygote. A test that measures a start, or looks a
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import ctypes
 import json
@@ -19,7 +20,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,14 @@ class Zygote:
 
     def __init__(self, python: str, modules: Sequence[str]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._lock = threading.Lock()
         self.variables = {name: value for name, value in os.environ.items() if name not in SET_LATER}
         with theirs:
             command = [python, str(ZYGOTE), str(theirs.fileno()), *modules]
             self.process = subprocess.Popen(command, env=self.variables, pass_fds=[theirs.fileno()])
+
+    def end(self) -> None:
+        self._socket.close()
+        self.process.wait()
 
     def fits(self, variables: Mapping[str, str]) -> bool:
         """Whether a process with these is the same forked as started: nothing that is read at a start is another."""
@@ -85,7 +88,7 @@ class Zygote:
     def fork(self, request: Mapping[str, Any], streams: Sequence[int]) -> int:
         """Return the id of the new process, which is a child of this one."""
         sent = array.array("i", streams)
-        with self._lock:
+        with _one_at_a_time:
             # Only for so long: a process whose parent ends is this one's child then.
             prctl(PR_SET_CHILD_SUBREAPER, 1)
             self._socket.sendmsg([json.dumps(request).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
@@ -96,9 +99,36 @@ class Zygote:
         return int(told)
 
 
-@cache
+# Threads ask at the same time. A process that this one forks has no zygote: what that forked would be nobody's child.
+_one_at_a_time = threading.Lock()
+_zygotes: dict[str, Zygote] = {}
+_others: list[dict[str, Zygote]] = []
+
+
+@atexit.register
+def end_zygotes() -> None:
+    while _zygotes:
+        _zygotes.popitem()[1].end()
+
+
+def _leave_zygotes() -> None:
+    """In a process that was forked: they are the parent's, which ends them."""
+    _others.append({**_zygotes})
+    _zygotes.clear()
+
+
+os.register_at_fork(after_in_child=_leave_zygotes)
+
+
 def zygote(python: str) -> Zygote:
     """The one of an interpreter; it begins when it is first asked for, and ends with this process."""
+    with _one_at_a_time:
+        if python not in _zygotes:
+            _zygotes[python] = _begin(python)
+        return _zygotes[python]
+
+
+def _begin(python: str) -> Zygote:
     return Zygote(python, OF_A_SERVICE if Path(python).is_relative_to(ENVIRONMENTS) else OF_A_COMMAND)
 
 

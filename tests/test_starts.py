@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,16 @@ def test_where_python_is_customized_it_is_started(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("print('customized')\n", encoding="utf-8")
     done = run(sys.executable, "-c", "print('run')", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.stdout == "customized\nrun\n"
+
+
+def test_many_threads_may_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each has the exit code of its own process, with the first zygote of all."""
+    monkeypatch.setattr(starts, "_zygotes", {})
+    with ThreadPoolExecutor(8) as pool:
+        codes = pool.map(lambda code: run(sys.executable, "-c", f"raise SystemExit({code})").returncode, range(16))
+    assert list(codes) == [*range(16)]
+    (only,) = starts._zygotes.values()
+    only.end()
 
 
 def test_two_draw_other_numbers() -> None:
