@@ -71,7 +71,15 @@ REPORTS := .cache/reports
 PYTEST = pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml $(REPORTS)/$@.xml
 
 .PHONY: test
-test: test-engine test-template chassis ## Run the tests
+test: $(if $(ARGS),test-some,test-engine test-template test-chassis) ## Run the tests; make test ARGS=tests/twelve_factor runs some
+
+.PHONY: test-some
+test-some: install
+	@pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 $(ARGS)
+
+.PHONY: test-chassis
+test-chassis: LANE := not slow
+test-chassis: chassis
 
 .PHONY: test-engine
 test-engine: install ## Run the tests of the rollup and the fleet: make test-engine ARGS="-k diff"
@@ -119,14 +127,16 @@ format: install ## Fix what can be fixed of the style
 
 LANE := slow or not slow
 PYTHON_VERSION :=
+CHASSIS_REPORT = chassis$(PYTHON_VERSION)$(if $(filter-out slow,$(LANE)),,-slow).xml
 .PHONY: chassis
 chassis: WORKERS := 8 # they wait, most of the time
 chassis: install ## Test and type-check the chassis in place: make chassis ARGS="-k health" PYTHON_VERSION=3.13
 	@python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
 		export PATH="$${python%/*}:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
 		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && \
-		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider \
-			--numprocesses $(WORKERS) -m '$(LANE)' '$(IN_PLACE)' $(ARGS) && \
+		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider -m '$(LANE)' \
+			--numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml '$(CURDIR)/$(REPORTS)/$(CHASSIS_REPORT)' \
+			'$(IN_PLACE)' $(ARGS) && \
 		MYPYPATH="$$PYTHONPATH" mypy --config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis \
 			"$${sources[@]}" '$(IN_PLACE)'
 

@@ -32,7 +32,7 @@ def _encodable(data: Any) -> Any:
         return data.encode(errors="backslashreplace").decode()
     if isinstance(data, dict):
         return {name: _encodable(value) for name, value in data.items()}
-    return [*map(_encodable, data)] if isinstance(data, list | tuple) else data
+    return type(data)(map(_encodable, data)) if isinstance(data, (list, tuple)) else data
 
 
 @pytest.fixture(autouse=True)
