@@ -134,7 +134,7 @@ chassis: install ## Test and type-check the chassis in place: make chassis ARGS=
 	@python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
 		export PATH="$${python%/*}:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
 		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && \
-		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider -m '$(LANE)' \
+		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -o cache_dir='$(CURDIR)/.cache/pytest-chassis' -m '$(LANE)' \
 			--numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml '$(CURDIR)/$(REPORTS)/$(CHASSIS_REPORT)' \
 			'$(IN_PLACE)' $(ARGS) && \
 		MYPYPATH="$$PYTHONPATH" mypy --config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis \

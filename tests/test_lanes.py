@@ -39,10 +39,8 @@ def test_a_file_in_no_lane_is_seen(path: str, expected: list[str]) -> None:
     assert lanes_of(path, places()) == expected
 
 
-def test_ci_runs_every_lane_and_nothing_twice() -> None:
+def test_ci_runs_every_lane_once() -> None:
     text = (TEMPLATE / ".ci/run").read_text(encoding="utf-8")
-    told = [word for line in re.findall(r"^make (.+)$", text, re.MULTILINE) for word in line.split()]
-    lanes = {"lint", "test", "test-slow", "chassis"}
-    assert lanes <= set(told)
-    assert len(re.findall(r"\btest-slow\b", text)) == len(re.findall(r"LANE=slow", text)) == 1
-    assert not re.search(r"last-failed|reruns|--lf\b", text)
+    told = re.findall(r"^(?:make|lane) (.+?)(?: #.*)?$", text, re.MULTILINE)
+    assert {"lint", "test-engine", "test-template", "test-slow", "chassis"} <= {line.split()[0] for line in told}
+    assert len(set(told)) == len(told)
