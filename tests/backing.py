@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from commands import run, succeed
 from environments import CHASSIS_TESTS, chassis_path, without_project
-from required import require_server
+from required import ADDRESSES, require_server
 
-POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-BROKERS = {"redis": "redis://127.0.0.1:6379/0", "nats": "nats://127.0.0.1:4222"}
+POSTGRESQL = ADDRESSES["postgresql"]
+BROKERS = {kind: ADDRESSES[kind] for kind in ("redis", "nats")}
 # Run by the Python of the services, which has the drivers.
 EXECUTE = """
 import asyncio, asyncpg, sys

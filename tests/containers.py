@@ -160,6 +160,9 @@ def write_bundle(bundle: Path, image: Image, arguments: tuple[str, ...], variabl
     spec["root"] = {"path": str(image.root), "readonly": True}
     spec["linux"]["namespaces"] = [each for each in spec["linux"]["namespaces"] if each["type"] != "network"]
     spec["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=16m"]})  # noqa: S108
+    # As Docker does: a server may have a name that only this machine's files tell.
+    for told in ("/etc/hosts", "/etc/resolv.conf"):
+        spec["mounts"].append({"destination": told, "type": "bind", "source": told, "options": ["bind", "ro"]})
     for volume in image.config.get("Volumes") or {}:
         spec["mounts"].append(_volume(bundle, image, volume))
     file.write_text(json.dumps(spec), encoding="utf-8")

@@ -12,6 +12,13 @@ from urllib.parse import urlsplit
 import pytest
 
 TOOLS, SERVICES = "REQUIRE_TOOLS", "REQUIRE_SERVICES"
+# Where the tests find the servers, which they share with others; a pipeline may have them on machines of their own.
+ADDRESSES = {
+    "postgresql": os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres"),
+    "redis": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
+    "amqp": os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"),
+    "nats": os.environ.get("TEST_NATS_URL", "nats://127.0.0.1:4222"),
+}
 PORTS = {"amqp": 5672, "nats": 4222, "postgresql": 5432, "redis": 6379}
 Found = TypeVar("Found")
 

@@ -13,7 +13,7 @@ from commands import succeed
 from conftest import commit
 from containers import Image, built, container, needs_containers, run_once
 from environments import EVERYTHING, render, without_project
-from required import require_server
+from required import ADDRESSES, require_server
 
 pytestmark = pytest.mark.slow
 
@@ -47,8 +47,8 @@ def test_the_schema_is_brought_up_to_date_by_it_and_the_data_outlive_a_container
 
 @pytest.mark.parametrize("process", ["worker", "scheduler"])
 def test_it_works_and_schedules(process: str, image: Image, tmp_path: Path) -> None:
-    require_server("redis://127.0.0.1:6379")
-    mine = {"BROKER_URL": "redis://127.0.0.1:6379/0", "APP_NAME": f"image-{uuid.uuid4().hex[:8]}"}
+    require_server(ADDRESSES["redis"])
+    mine = {"BROKER_URL": ADDRESSES["redis"], "APP_NAME": f"image-{uuid.uuid4().hex[:8]}"}
     succeed_once(image, tmp_path, "db", "upgrade", **SECRETS)
     with container(image, process, bundle=tmp_path, APP_TASKS_PORT="0", **mine, **SECRETS) as working:
         answers = {path: working.running.get(path).status for path in ("/livez", "/startupz", "/readyz", "/metrics")}

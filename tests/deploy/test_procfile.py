@@ -14,7 +14,7 @@ import yaml
 from commands import succeed
 from conftest import Render
 from environments import EVERYTHING
-from required import require_server
+from required import ADDRESSES, require_server
 from running import Running, environment_of, package_of, started
 
 
@@ -51,11 +51,11 @@ def test_honcho_starts_and_ends_it(rendered: Render, python: Path) -> None:
 
 @pytest.mark.slow
 def test_honcho_starts_and_ends_all_process_types(rendered: Render, python: Path, tmp_path: Path) -> None:
-    require_server("redis://127.0.0.1:6379")
+    require_server(ADDRESSES["redis"])
     service = rendered(**EVERYTHING)
     mine = {
         "APP_NAME": f"honcho-{uuid.uuid4().hex[:8]}",
-        "BROKER_URL": "redis://127.0.0.1:6379/0",
+        "BROKER_URL": ADDRESSES["redis"],
         "DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
     }
     path = f"{python.parent}:{os.environ['PATH']}"

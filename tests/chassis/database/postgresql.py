@@ -18,9 +18,9 @@ import asyncpg
 
 from children import child
 from ports import free_port
-from required import SERVICES, missing, require
+from required import ADDRESSES, SERVICES, missing, require
 
-SERVER = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+SERVER = ADDRESSES["postgresql"]
 START_SECONDS = 60.0
 QUIETLY: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from importlib import import_module
 from urllib.parse import urlsplit
@@ -13,13 +12,9 @@ from uuid import uuid4
 from chassis_tasks.queue import Delivery, Queue
 from chassis_tasks.settings import QUEUES
 from patience import HANGS
+from required import ADDRESSES
 
-URLS = {
-    "memory": "memory://",
-    "redis": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
-    "amqp": os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"),
-    "nats": os.environ.get("TEST_NATS_URL", "nats://127.0.0.1:4222"),
-}
+URLS = {"memory": "memory://", **{kind: ADDRESSES[kind] for kind in ("redis", "amqp", "nats")}}
 LEASE = 2 * HANGS
 """Seconds; so long that nothing comes back by itself while a test looks."""
 SOON_OVER = 2.0
