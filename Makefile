@@ -161,44 +161,8 @@ newest: install ## Try a service with the newest versions of its dependencies
 	python scripts/newest.py
 
 .PHONY: bench
-bench: install ## Measure, side by side with a peer (minutes)
-	python benchmarks/render.py
-
-.PHONY: bench-service
-bench-service: install ## Measure what the chassis costs on top of bare FastAPI (needs wrk)
-	python benchmarks/service.py $(ARGS)
-
-.PHONY: bench-memory
-bench-memory: install ## Measure whether a service grows over 200,000 requests
-	python benchmarks/memory.py $(ARGS)
-
-.PHONY: bench-tasks
-bench-tasks: install ## Measure how fast tasks are sent and done (needs a broker)
-	@python benchmarks/tasks.py $(ARGS)
-
-.PHONY: bench-tasks-kill
-bench-tasks-kill: install ## Kill workers under load: what is lost, what runs twice (needs Redis, RabbitMQ and NATS)
-	@python benchmarks/tasks_kill.py $(ARGS)
-
-.PHONY: bench-rollup
-bench-rollup: install ## Roll up beside scaraplate, cruft and copier: what each loses, what it costs (minutes)
-	@python benchmarks/rollup.py $(ARGS)
-
-.PHONY: bench-poller
-bench-poller: install ## Measure the example poller: make bench-poller ARGS="--broker redis" kills its workers, too
-	@python benchmarks/poller.py $(ARGS)
-
-.PHONY: bench-fleet
-bench-fleet: install ## Roll up onto many repositories beside scaraplate and cruft (minutes)
-	@python benchmarks/fleet.py $(ARGS)
-
-.PHONY: bench-pull
-bench-pull: install ## Measure what it costs that a service updates itself
-	@python benchmarks/pull.py $(ARGS)
-
-.PHONY: bench-page
-bench-page: install ## Measure how long the fleet's page takes to open (needs chromium)
-	@python benchmarks/page.py $(ARGS)
+bench: install ## Measure: make bench NAME=service ARGS=--in-process; without a NAME it lists what there is
+	@exec python scripts/bench.py '$(NAME)' $(ARGS)
 
 .PHONY: wheels
 wheels: install ## Build the wheels of the chassis and its parts into dist/, for an index: without a local version

@@ -1,8 +1,8 @@
 """Roll a template up onto many repositories: ours, scaraplate's automatic_rollup and a loop around cruft, in one run.
 
-Run by `make bench-fleet`; `python benchmarks/fleet.py --repositories 10` is quicker. Every repository is bare, on this
-disk: each tool clones, updates, commits and pushes a branch. The template and the edits are those of the benchmark of
-one rollup. `--scheduler 10000` measures all that the fleet does itself, with so many services and without git.
+Run by `make bench NAME=fleet`; ARGS="--repositories 10" is quicker. Every repository is bare, on this disk: each tool
+clones, updates, commits and pushes a branch. The template and the edits are those of the benchmark of one rollup.
+`--scheduler 10000` measures all that the fleet does itself, with so many services and without git.
 """
 
 from __future__ import annotations

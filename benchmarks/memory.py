@@ -1,6 +1,6 @@
 """Measure whether a rendered service grows: its memory and its series over many requests, each with another path.
 
-Run by `make bench-memory`. A quarter of the paths each: unknown; below an
+Run by `make bench NAME=memory`. A quarter of the paths each: unknown; below an
 endpoint's, with a query; with a request id and a trace of the client's own; refused with 422.
 """
 

@@ -1,4 +1,6 @@
-"""How long the fleet's page takes to make and to open, in Debian's chromium. Run by `make bench-page` (needs it).
+"""Measure how long the fleet's page takes to make and to open, in Debian's chromium.
+
+Run by `make bench NAME=page`; needs chromium and chromium-driver (apt-get install both).
 
 The load is what the page's own clock says from the start of the navigation to the end of its load event; the median of
 some openings, each in a tab that was empty.

@@ -1,6 +1,6 @@
 """Measure the example `poller`: URLs per CPU second beside a bare aiohttp `gather`, and what killing workers costs.
 
-Run by `make bench-poller`. All ask the same web, on this machine, which answers in 0 to 200 ms, one in ten with an
+Run by `make bench NAME=poller`. All ask the same web, on this machine, which answers in 0 to 200 ms, one in ten with an
 error, and have the same Python and the same concurrency. The CPU is that of the processes of each, so a loaded machine
 makes the figures noisy and hardly biased. The second part needs PostgreSQL and a broker: `--broker redis`.
 """

@@ -1,7 +1,7 @@
 """Measure what it costs that a service updates itself: `make propose`, as its pipeline calls it.
 
-Run by `make bench-pull`. The service's repository and the template's are on a forge of this machine, which counts what
-it sends and what it is asked; packages come from wherever uv has them from.
+Run by `make bench NAME=pull`. The service's repository and the template's are on a forge of this machine, which counts
+what it sends and what it is asked; packages come from wherever uv has them from.
 """
 
 from __future__ import annotations

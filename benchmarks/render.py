@@ -1,7 +1,7 @@
 """Measure the main job beside a peer's: rendering, render to the first 200, the rendered tests.
 
-Run by `make bench`; `python benchmarks/render.py --rounds 1` takes about a minute. Package caches are warm: an
-unmeasured round comes first. Prints a Markdown table of medians.
+Run by `make bench NAME=render`; ARGS="--rounds 1" takes about a minute. Package caches are warm: an unmeasured round
+comes first. Prints a Markdown table of medians.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Roll one template up onto one service with each tool, side by side: what was lost, and what it took.
 
-Run by `make bench-rollup`; `python benchmarks/rollup.py --rounds 1` takes about a minute. Peers are installed, at the
-versions below, into environments of their own under .cache/; one that cannot be installed is left out by name.
+Run by `make bench NAME=rollup`; ARGS="--rounds 1" takes about a minute. Peers are installed, at the versions below,
+into environments of their own under .cache/; one that cannot be installed is left out by name.
 """
 
 from __future__ import annotations

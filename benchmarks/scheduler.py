@@ -1,6 +1,6 @@
 """All that the fleet does itself with many services, without git: list, plan, keep results, go on, tell how they stand.
 
-Run by `make bench-fleet ARGS="--scheduler 10000"`.
+Run by `make bench NAME=fleet ARGS="--scheduler 10000"`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Measure what a rendered service costs on top of bare FastAPI: requests per CPU second, start, memory.
 
-Run by `make bench-service`; needs wrk (Debian: apt-get install wrk). All servers run on one environment, that of the
-service's image, and one interpreter, one worker each, in turns, with their output to a file; the peer has its own. The
-CPU is that of the server's process tree, so a loaded machine makes the figures noisy and hardly biased. `--in-process`
-measures without a server and without wrk, in seconds.
+Run by `make bench NAME=service`; needs wrk (Debian: apt-get install wrk). All servers run on one environment, that of
+the service's image, and one interpreter, one worker each, in turns, with their output to a file; the peer has its own.
+The CPU is that of the server's process tree, so a loaded machine makes the figures noisy and hardly biased.
+`--in-process` measures without a server and without wrk, in seconds.
 """
 
 from __future__ import annotations

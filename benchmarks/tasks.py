@@ -1,7 +1,7 @@
 """Measure how fast a rendered service sends tasks and works on them, and what a task costs.
 
-Run by `make bench-tasks`; ARGS="--broker redis://127.0.0.1:6379/0 --tasks 5000" says where and how many. One process
-sends, then one worker works, fifty at a time, on tasks that do nothing.
+Run by `make bench NAME=tasks`; ARGS="--broker redis://127.0.0.1:6379/0 --tasks 5000" says where and how many. One
+process sends, then one worker works, fifty at a time, on tasks that do nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Kill workers under load, and count the tasks that are lost and those that run twice.
 
-Run by `make bench-tasks-kill`; ARGS="--broker nats --tasks 5000 --kills 5" says which, how many and how often. Each
-broker is the server of the chassis' tests: TEST_REDIS_URL, TEST_AMQP_URL (with Redis as its store) and TEST_NATS_URL.
+Run by `make bench NAME=tasks_kill`; ARGS="--broker nats --tasks 5000 --kills 5" says which, how many and how often.
+Each broker is the server of the chassis' tests: TEST_REDIS_URL, TEST_AMQP_URL (with Redis as its store) and
+TEST_NATS_URL.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def test_what_a_router_does_at_the_start_and_the_end_is_done_once() -> None:
 
 SEEN_IN = "0.165.0"
 """The version of FastAPI that all this was seen to hold for. Before you write another, see that each fast way is still
-one: `make bench-service`."""
+one: `make bench NAME=service`."""
 
 
 def test_it_holds_for_the_version_that_services_are_pinned_to() -> None:

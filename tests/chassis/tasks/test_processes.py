@@ -133,7 +133,7 @@ async def test_the_commands(site: Site) -> None:
 
 
 async def test_workers_that_are_killed_under_load_lose_nothing(site: Site) -> None:
-    """`make bench-tasks-kill` of the template does the same with 10,000 tasks and ten kills."""
+    """`make bench NAME=tasks_kill` of the template does the same with 10,000 tasks and ten kills."""
     outcome = await killed_under_load(site, 1500, 3)
     assert (outcome.lost, outcome.kills) == (0, 3)
     assert outcome.twice <= outcome.kills * CONCURRENCY  # what a worker may have in hand
