@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
 SHELL := bash
+# The make 3.81 of macOS does not know these: what must stop a recipe is said in it, by && or || exit.
 .SHELLFLAGS := -eu -o pipefail -c
 
 # uv from the PATH, or else one of this checkout's own: nothing is installed outside it.
@@ -132,7 +133,7 @@ CHASSIS_REPORT = chassis$(PYTHON_VERSION)$(if $(filter-out slow,$(LANE)),,-slow)
 chassis: WORKERS := 8 # they wait, most of the time
 chassis: install ## Test and type-check the chassis in place: make chassis ARGS="-k health" PYTHON_VERSION=3.13
 	@python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
-		export PATH="$${python%/*}:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
+		export PATH="$${python%/*}:$$PATH" && sources=('$(SERVICE)'/vendor/*/src) && \
 		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && \
 		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -o cache_dir='$(CURDIR)/.cache/pytest-chassis' -m '$(LANE)' \
 			--numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml '$(CURDIR)/$(REPORTS)/$(CHASSIS_REPORT)' \

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import fcntl
 import io
 import os
 import shutil
@@ -86,11 +87,17 @@ class Points:
 def named(path: object, dir_fd: int | None) -> Path | None:
     """The place of a path, or of an open file or folder; None if it has none."""
     if isinstance(path, int):
-        return Path(f"/proc/self/fd/{path}").readlink()
+        return opened_at(path)
     if not isinstance(path, (str, bytes, os.PathLike)):
         return None
-    base = Path(f"/proc/self/fd/{dir_fd}").readlink() if dir_fd is not None else Path.cwd()
+    base = opened_at(dir_fd) if dir_fd is not None else Path.cwd()
     return base / os.fsdecode(path)
+
+
+def opened_at(descriptor: int) -> Path:
+    if sys.platform == "darwin":
+        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 def each_point(

@@ -41,6 +41,11 @@ def require_program(name: str, *places: Path) -> Path:
     return Path(require(found, f"{name}, which .ci/run installs"))
 
 
+def require_proc() -> None:
+    """Linux tells of processes there: on macOS the test is skipped."""
+    require(Path("/proc/self/status").exists(), "/proc, which Linux has")
+
+
 def require_server(url: str) -> None:
     """The server of a URL must answer; one that is in this process does."""
     place = urlsplit(url)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from commands import run
 from conftest import Render
+from required import require_proc
 from rich_api import ROUTES, with_api
 from running import Running, running
 
@@ -106,6 +107,7 @@ def in_flight(service: Running) -> float:
 
 
 def resident(service: Running) -> float:
+    require_proc()
     status = Path(f"/proc/{service.process.pid}/status").read_text(encoding="utf-8")
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 

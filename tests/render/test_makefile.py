@@ -12,7 +12,7 @@ import pytest
 
 from commands import run, succeed
 from conftest import Render, commit, git
-from environments import ADDRESS, CHASSIS_VERSION, TEMPLATE, without_project
+from environments import ADDRESS, CHASSIS_VERSION, EVERYTHING, TEMPLATE, without_project
 
 CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "UV_INDEX_URL")
 
@@ -44,6 +44,20 @@ def test_the_help_has_two_columns(of: str, rendered: Render) -> None:
     targets = re.findall(r"^  make \S+ +", succeed("make", "help", cwd=folder, env=without_project()), re.MULTILINE)
     assert len(targets) > 10
     assert len({len(target) for target in targets}) == 1
+
+
+@pytest.mark.parametrize(("target", "failing"), [("build", "vendor/chassis"), ("chart", "values.production.yaml")])
+@pytest.mark.parametrize("make", ["4", "3.81"])
+def test_the_first_of_several_that_fails_ends_the_target(
+    make: str, target: str, failing: str, fresh: Render, tmp_path: Path
+) -> None:
+    """With the make 3.81 of macOS, too, which takes no options for its shell."""
+    tool = tmp_path / "tool"
+    tool.write_text(f'#!/bin/sh\ncase "$*" in *{failing}) echo asked; exit 1;; esac\n', encoding="utf-8")
+    tool.chmod(0o755)
+    options = [".SHELLFLAGS=-c"] if make == "3.81" else []
+    done = run("make", target, f"UV={tool}", f"HELM={tool}", *options, cwd=fresh(**EVERYTHING), env=without_project())
+    assert (done.returncode, done.stdout.count("asked")) == (2, 1), done.stderr
 
 
 @pytest.mark.slow

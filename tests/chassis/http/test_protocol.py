@@ -12,6 +12,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from chassis.http.protocol import LINGER_BYTES, LINGER_SECONDS
+from required import require_proc
 from service_process import Running, connected, make_service, running
 from wire import Connection, echo
 
@@ -521,10 +522,12 @@ async def _said(port: int, data: bytes) -> bytes:
 
 def _resident(service: Running) -> float:
     # In MiB.
+    require_proc()
     status = Path(f"/proc/{service.process.pid}/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _cpu(service: Running) -> float:
+    require_proc()
     fields = Path(f"/proc/{service.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
