@@ -1,5 +1,5 @@
-"""Take the pictures of README.md and docs/: a service's API docs, a rollup on a terminal and as a
-merge request, and the fleet's page.
+"""Take the pictures of README.md and docs/: `make run` and a rollup on a terminal, a rollup as a merge request, a
+service's API docs, and the fleet's page.
 
 Run by `make picture`. Needs chromium (`apt-get install chromium`).
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +64,7 @@ def main() -> int:
     if chromium is None:
         sys.stderr.write("chromium is missing; on Debian: apt-get install chromium\n")
         return 2
+    write_terminal("make run", make_run(), "twelvefold", IMAGES / "run.svg")
     service = render_anew(SCRATCH)
     install(service)
     with started(service, "my_service") as process:
@@ -87,7 +91,7 @@ def picture_rollup(chromium: str, folder: Path) -> None:
     arguments = ["rollup", service, "--template", template, "--ref", "newer", "--no-lock", "--report", report]
     done = CliRunner().invoke(twelvefold, [str(argument) for argument in arguments], color=True)
     url = "https://github.com/org/twelvefold"
-    write_terminal(done.output.replace(str(template), url))
+    write_terminal("twelvefold rollup", done.output.replace(str(template), url), "my-service", IMAGES / "rollup.svg")
     page = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(
         report.read_text(encoding="utf-8").replace("<details>", "<details open>").replace(str(template), url)
     )
@@ -102,11 +106,35 @@ def picture_fleet(chromium: str, folder: Path) -> None:
     screenshot(chromium, (folder / "fleet.html").as_uri(), IMAGES / "fleet.png", "1100,900")
 
 
-def write_terminal(output: str) -> None:
+def make_run() -> str:
+    """What `make run` shows at a terminal, up to its first request and Ctrl-C."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(TEMPLATE)
+        os.execvp("make", ["make", "run"])  # noqa: S606 - no shell is wanted
+    shown = read_until(terminal, "GET /api/v1/greeting")
+    os.write(terminal, b"\x03")
+    shown += read_until(terminal, "twelvefold: Stopped")
+    os.waitpid(process, 0)
+    return shown.replace(str(TEMPLATE), "~/twelvefold").replace("\r\n", "\n").replace("^C", "^C\n")
+
+
+def read_until(terminal: int, sentence: str) -> str:
+    """What the terminal shows up to the line with this sentence. Exits if the command ends without it."""
+    shown = ""
+    while not re.search(rf"{re.escape(sentence)}.*\n", shown):
+        try:
+            shown += os.read(terminal, 65536).decode()
+        except OSError:  # its end, on Linux
+            sys.exit(f"make run ended without {sentence!r}:\n{shown}")
+    return shown
+
+
+def write_terminal(command: str, output: str, title: str, picture: Path) -> None:
     console = Console(record=True, width=110, file=io.StringIO())
-    console.print(Text("$ twelvefold rollup", style="bold"))
+    console.print(Text(f"$ {command}", style="bold"))
     console.print(Text.from_ansi(output))
-    console.save_svg(str(IMAGES / "rollup.svg"), title="my-service")
+    console.save_svg(str(picture), title=title)
 
 
 def edit(root: Path, edits: dict[str, list[tuple[str, str]]]) -> None:
