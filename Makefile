@@ -126,7 +126,7 @@ chassis: install ## Test and type-check the chassis in place: make chassis ARGS=
 		export PATH="$${python%/*}:$$PATH"; sources=('$(SERVICE)'/vendor/*/src) && \
 		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && \
 		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -p no:cacheprovider \
-			--numprocesses $(WORKERS) -m '$(LANE)' '$(IN_PLACE)' $(ARGS) && \
+			--numprocesses $(WORKERS) --dist worksteal -m '$(LANE)' '$(IN_PLACE)' $(ARGS) && \
 		MYPYPATH="$$PYTHONPATH" mypy --config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis \
 			"$${sources[@]}" '$(IN_PLACE)'
 
