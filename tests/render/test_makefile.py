@@ -46,6 +46,17 @@ def test_the_help_has_two_columns(of: str, rendered: Render) -> None:
     assert len({len(target) for target in targets}) == 1
 
 
+@pytest.mark.parametrize("of", ["service", "template"])
+def test_uv_asks_the_system_for_authorities_unless_somebody_says_otherwise(of: str, rendered: Render) -> None:
+    """Behind a company's proxy they are nowhere else."""
+    folder = rendered() if of == "service" else TEMPLATE
+    show = ("make", "--silent", "--eval=show:; @echo $$UV_SYSTEM_CERTS", "show")
+    bare = without_project("UV_SYSTEM_CERTS")
+    assert succeed(*show, cwd=folder, env=bare) == "true\n"
+    assert succeed(*show, "STORES=/nowhere", cwd=folder, env=bare) == "false\n"
+    assert succeed(*show, cwd=folder, env={**bare, "UV_SYSTEM_CERTS": "0"}) == "0\n"
+
+
 @pytest.mark.slow
 def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], fresh: Render) -> None:
     service = fresh()
