@@ -52,7 +52,7 @@ def test_uv_asks_the_system_for_authorities_unless_somebody_says_otherwise(of: s
     folder = rendered() if of == "service" else TEMPLATE
     show = ("make", "--silent", "--eval=show:; @echo $$UV_SYSTEM_CERTS", "show")
     bare = without_project("UV_SYSTEM_CERTS")
-    assert succeed(*show, cwd=folder, env=bare) == "true\n"
+    assert succeed(*show, "STORES=/", cwd=folder, env=bare) == "true\n"
     assert succeed(*show, "STORES=/nowhere", cwd=folder, env=bare) == "false\n"
     assert succeed(*show, cwd=folder, env={**bare, "UV_SYSTEM_CERTS": "0"}) == "0\n"
 
