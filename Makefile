@@ -13,6 +13,9 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11) or print(sys.executable))' 2>/dev/null && break; done)
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
+# A company's proxy signs with an authority that the system knows. uv asks the system only if it is told to, and there is one.
+STORES := /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem
+export UV_SYSTEM_CERTS ?= $(if $(wildcard $(STORES)),true,false)
 # Python run in the template's folder must leave nothing there: what lies there is rendered.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 # Thousands of processes are started here; where nothing may be written, each compiles all that it imports.

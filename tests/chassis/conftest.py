@@ -21,6 +21,18 @@ def pytest_configure() -> None:
     with_default_signals()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests, which wait, begin first, in a few processes; the others do the quick ones, and then help them."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Whoever broke something sees at once which test says so, and why at the end."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.stdout.write(f"\nFAILED {report.nodeid}\n")
+        sys.stdout.flush()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
     """What a test logged may be no UTF-8, and that is all that pytest-xdist sends from one process to another."""

@@ -17,10 +17,10 @@ from typing import Any
 
 from children import async_child
 from installed import sources, write_distribution
+from patience import HANGS
 
 TEMPLATE = Path(__file__).parents[2] / "<<cookiecutter.project_slug>>"
 LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)(?! \(metrics\))")
-START_SECONDS = 20.0
 
 SERVICE = """
 import asyncio, contextlib, os
@@ -64,7 +64,9 @@ async def later(request: Request) -> str:
 
 @contextlib.asynccontextmanager
 async def pool(settings):
-    await asyncio.sleep(float(os.environ.get("SLOW_START", "0")))
+    if seconds := float(os.environ.get("SLOW_START", "0")):
+        print("pool opening", flush=True)
+        await asyncio.sleep(seconds)
     if os.environ.get("ABSENT"):
         raise ConnectionRefusedError("nobody listens")
     yield "pool"
@@ -158,7 +160,7 @@ async def connected(port: int) -> AsyncIterator[Connection]:
 
 
 async def ask(port: int, path: str, **how: str) -> Response:
-    async with connected(port) as connection:
+    async with asyncio.timeout(HANGS), connected(port) as connection:
         return await connection.ask(path, **how)
 
 
@@ -182,12 +184,26 @@ class Running:
     def signal(self, sig: int = signal.SIGTERM) -> None:
         self.process.send_signal(sig)
 
-    async def ended(self, seconds: float = 10.0) -> int:
+    async def ended(self, seconds: float = HANGS) -> int:
         async with asyncio.timeout(seconds):
             return await self.process.wait()
 
+    async def said(self, words: str) -> None:
+        """Wait until its output has these words."""
+        deadline = time.monotonic() + HANGS
+        while words not in self.output():
+            assert self.process.returncode is None, self.output()
+            assert time.monotonic() < deadline, self.output()
+            await asyncio.sleep(0.02)
+
+    async def draining(self) -> None:
+        """Wait until it has heard the signal."""
+        async with asyncio.timeout(HANGS):
+            while (await self.ask("/readyz")).status != 503:
+                pass
+
     async def listening(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + HANGS
         while not (found := LISTENING.search(self.output())):
             assert self.process.returncode is None, self.output()
             assert time.monotonic() < deadline, self.output()

@@ -47,7 +47,7 @@ class _Loop(asyncio.SelectorEventLoop):
         return self._clock.monotonic()
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type] # another class on each system
+class _Selector(selectors.DefaultSelector):
     """Does not wait for the next timer: it puts the clock there."""
 
     def __init__(self, clock: VirtualTime) -> None:

@@ -60,6 +60,20 @@ def test_the_first_of_several_that_fails_ends_the_target(
     assert (done.returncode, done.stdout.count("asked")) == (2, 1), done.stderr
 
 
+@pytest.mark.parametrize("of", ["service", "template"])
+def test_uv_asks_the_system_for_authorities_unless_somebody_says_otherwise(
+    of: str, rendered: Render, tmp_path: Path
+) -> None:
+    """Behind a company's proxy they are nowhere else."""
+    folder = rendered() if of == "service" else TEMPLATE
+    (tmp_path / "show.mk").write_text("show:; @echo $$UV_SYSTEM_CERTS\n", encoding="utf-8")  # make 3.81 has no --eval
+    show = ("make", "--silent", "--file", "Makefile", "--file", tmp_path / "show.mk", "show")
+    bare = without_project("UV_SYSTEM_CERTS")
+    assert succeed(*show, "STORES=/", cwd=folder, env=bare) == "true\n"
+    assert succeed(*show, "STORES=/nowhere", cwd=folder, env=bare) == "false\n"
+    assert succeed(*show, cwd=folder, env={**bare, "UV_SYSTEM_CERTS": "0"}) == "0\n"
+
+
 @pytest.mark.slow
 def test_its_commands_do_what_they_say_on_a_bare_machine(bare: dict[str, str], fresh: Render) -> None:
     service = fresh()

@@ -22,8 +22,11 @@ class Issuer:
         self.status = 200
         self.body = b'{"keys": []}'
         self.headers = ""
-        self.wait = 0.0
-        """Seconds before the answer."""
+        self.open = asyncio.Event()
+        """Cleared, no answer comes until it is set."""
+        self.open.set()
+        self.is_silent = False
+        """Whether no answer ever comes."""
         self.drip = 0.0
         """Seconds between two bytes of the body; 0 sends it in one piece."""
         self.closes = False
@@ -42,7 +45,7 @@ class Issuer:
         with contextlib.closing(writer), contextlib.suppress(OSError, EOFError):
             await reader.readuntil(b"\r\n\r\n")
             self.asked += 1
-            await asyncio.sleep(self.wait)
+            await (asyncio.Event() if self.is_silent else self.open).wait()
             if not self.closes:
                 head = f"HTTP/1.1 {self.status} X\r\nconnection: close\r\ncontent-length: {len(self.body)}\r\n"
                 writer.write(f"{head}{self.headers}\r\n".encode())
@@ -62,7 +65,21 @@ class Issuer:
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[Issuer]:
     issuer = Issuer()
-    async with await asyncio.start_server(issuer.answer, "127.0.0.1", 0) as server:
+    answering: set[asyncio.Task[None]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment] # a connection has one
+        answering.add(task)
+        try:
+            await issuer.answer(reader, writer)
+        finally:
+            answering.discard(task)
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         issuer.url = f"http://127.0.0.1:{port}/.well-known/jwks.json"
-        yield issuer
+        try:
+            yield issuer
+        finally:
+            for task in answering:  # or some would hold its end up
+                task.cancel()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from children import async_child
 from database.sample import ITEMS
+from patience import HANGS
 from service_process import Running, make_service, path_of
 
 MAIN = """
@@ -97,27 +98,25 @@ class Load:
     """Clients that ask one path again and again; what they were answered."""
 
     service: Running
-    answers: list[tuple[float, int, float]] = field(default_factory=list)
-    """When it came, the status, how many seconds it took."""
+    answers: list[tuple[float, int]] = field(default_factory=list)
+    """When it was asked, and the status."""
 
     def statuses(self, since: float = 0) -> set[int]:
-        return {status for at, status, _ in self.answers if at >= since}
+        """What those were answered who asked since then."""
+        return {status for at, status in self.answers if at >= since}
 
-    def longest(self) -> float:
-        return max(seconds for _, _, seconds in self.answers)
-
-    async def until(self, status: int, *, since: float, seconds: float) -> None:
-        """Wait until somebody was answered `status`. Raises TimeoutError."""
-        async with asyncio.timeout(seconds):
+    async def until(self, status: int, *, since: float) -> None:
+        """Wait until somebody who asked since then was answered `status`. Raises TimeoutError."""
+        async with asyncio.timeout(HANGS):
             while status not in self.statuses(since):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
     async def ask(self) -> None:
         while True:
-            began = time.monotonic()
+            asked = time.monotonic()
             method, path = ("POST", "/items") if len(self.answers) % 2 else ("GET", "/items/count")
             answer = await self.service.ask(path, method=method)
-            self.answers.append((time.monotonic(), answer.status, time.monotonic() - began))
+            self.answers.append((asked, answer.status))
             await asyncio.sleep(0.01)
 
 
@@ -134,13 +133,11 @@ async def under_load(service: Running, clients: int = 20) -> AsyncIterator[Load]
     assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
 
 
-async def ready(service: Running, expected: int, *, seconds: float) -> float:
-    """Wait until readiness is `expected`. Returns how many seconds that took; raises TimeoutError."""
-    began = time.monotonic()
-    async with asyncio.timeout(seconds):
+async def ready(service: Running, expected: int) -> None:
+    """Wait until readiness is `expected`. Raises TimeoutError."""
+    async with asyncio.timeout(HANGS):
         while (await service.ask("/readyz")).status != expected:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    return time.monotonic() - began
 
 
 async def used(service: Running) -> float:

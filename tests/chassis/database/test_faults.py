@@ -10,6 +10,7 @@ import pytest
 from database.postgresql import OwnServer, own_server
 from database.stored_service import Load, command, make_stored_service, ready, under_load, used
 from fault_proxy import FaultProxy, fault_proxy
+from patience import HANGS
 from service_process import Running, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -23,6 +24,10 @@ SHORT = {
 }
 # A wait for a connection, one for connecting, a statement, a second until the client gives up on the server.
 LONGEST_SECONDS = 1 + 1 + 1 + 1 + 0.5
+# What waits for the database waits for longer than whoever asks: `ask` gives up after HANGS.
+LONG = dict.fromkeys([name for name in SHORT if "DATABASE" in name], str(3 * HANGS)) | {
+    "APP_READY_CACHE_SECONDS": "0.1"
+}
 
 
 @pytest.fixture
@@ -38,29 +43,38 @@ async def proxy(server: OwnServer) -> AsyncIterator[FaultProxy]:
 
 
 @pytest.fixture
-async def service(tmp_path: Path, proxy: FaultProxy) -> AsyncIterator[Running]:
+def bounds() -> dict[str, str]:
+    return SHORT
+
+
+@pytest.fixture
+async def service(tmp_path: Path, proxy: FaultProxy, bounds: dict[str, str]) -> AsyncIterator[Running]:
     """Ready, on PostgreSQL behind the proxy."""
     folder = make_stored_service(tmp_path)
     url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
     code, output = await command(folder, "db", "upgrade", DATABASE_URL=url)
     assert code == 0, output
-    async with running(folder, DATABASE_URL=url, **SHORT) as service:
-        await ready(service, 200, seconds=5)
+    async with running(folder, DATABASE_URL=url, **bounds) as service:
+        await ready(service, 200)
         yield service
 
 
-async def healthy(load: Load, *, since: float) -> None:
+patient = pytest.mark.parametrize("bounds", [LONG], ids=[""])
+
+
+async def healthy(load: Load) -> None:
     """All requests succeed again, and no connection was lost."""
-    await ready(load.service, 200, seconds=5)
-    await load.until(200, since=since, seconds=5)
-    settled = time.monotonic()
-    await asyncio.sleep(0.5)
-    assert load.statuses(settled + 0.2) == {200}
+    await ready(load.service, 200)
+    async with asyncio.timeout(HANGS):
+        settled = 0.0
+        while load.statuses(settled) != {200}:
+            settled = time.monotonic()
+            await asyncio.sleep(0.5)
 
 
 async def idle(service: Running) -> None:
     """No connection is out for good: what clients that left had asked for is done in a moment."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(HANGS):
         while await used(service):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert (await service.ask("/items/count")).status == 200
@@ -69,77 +83,69 @@ async def idle(service: Running) -> None:
 
 async def test_survives_a_restart_of_the_server(service: Running, server: OwnServer) -> None:
     async with under_load(service) as load:
-        await load.until(200, since=0, seconds=5)
+        await load.until(200, since=0)
         server.stop()
-        await load.until(503, since=0, seconds=5)
-        await ready(service, 503, seconds=5)
+        await load.until(503, since=0)
+        await ready(service, 503)
         await server.start()
-        await healthy(load, since=time.monotonic())
+        await healthy(load)
         assert load.statuses() == {200, 503}
-        assert load.longest() < LONGEST_SECONDS
     await idle(service)
 
 
 async def test_survives_connections_that_are_cut(service: Running, proxy: FaultProxy) -> None:
     async with under_load(service) as load:
         for _ in range(5):
-            await load.until(200, since=time.monotonic(), seconds=5)
+            await load.until(200, since=time.monotonic())
             proxy.reset()
-        await healthy(load, since=time.monotonic())
+        await healthy(load)
         assert load.statuses() <= {200, 503}
-        assert load.longest() < LONGEST_SECONDS
     await idle(service)
 
 
+@patient
 async def test_survives_a_port_that_nobody_listens_on(service: Running, proxy: FaultProxy) -> None:
     async with under_load(service) as load:
-        await load.until(200, since=0, seconds=5)
+        await load.until(200, since=0)
         await proxy.refuse()
         gone = time.monotonic()
-        await ready(service, 503, seconds=5)
-        await load.until(503, since=gone, seconds=1)
+        await ready(service, 503)
+        await load.until(503, since=gone)  # at once: nothing is waited for
         await asyncio.sleep(1)
-        assert load.statuses(gone + 0.5) == {503}
-        assert max(seconds for at, _, seconds in load.answers if at > gone + 0.5) < 0.5  # at once
+        assert load.statuses(gone) == {503}
         await proxy.heal()
-        await healthy(load, since=time.monotonic())
+        await healthy(load)
     await idle(service)
 
 
 async def test_survives_a_black_hole(service: Running, proxy: FaultProxy) -> None:
     async with under_load(service) as load:
-        await load.until(200, since=0, seconds=5)
+        await load.until(200, since=0)
         proxy.swallow()
         gone = time.monotonic()
-        assert await ready(service, 503, seconds=5) < 2.5
-        await load.until(503, since=gone, seconds=LONGEST_SECONDS)
+        await ready(service, 503)
+        await load.until(503, since=gone)
         await asyncio.sleep(2 * LONGEST_SECONDS)
-        assert load.statuses(gone + LONGEST_SECONDS) == {503}
+        assert load.statuses(gone) == {503}
         await proxy.heal()
-        healed = time.monotonic()
-        await ready(service, 200, seconds=LONGEST_SECONDS)
-        await asyncio.sleep(max(0, healed + LONGEST_SECONDS - time.monotonic()))
-        await healthy(load, since=time.monotonic())
+        await healthy(load)
         assert load.statuses() == {200, 503}
-        assert load.longest() < LONGEST_SECONDS
     await idle(service)
 
 
 async def test_ends_in_time_in_a_black_hole(service: Running, proxy: FaultProxy) -> None:
     async with under_load(service) as load:
-        await load.until(200, since=0, seconds=5)
+        await load.until(200, since=0)
     await idle(service)
     proxy.swallow()
-    began = time.monotonic()
     service.signal()
     assert await service.ended() == 0
-    assert time.monotonic() - began < 4
     assert service.errors() == []
 
 
 async def test_a_restart_while_nobody_asks_costs_no_request(service: Running, server: OwnServer) -> None:
     async with under_load(service) as load:  # the pool is full of connections
-        await load.until(200, since=0, seconds=5)
+        await load.until(200, since=0)
     await idle(service)
     server.stop()
     await server.start()
@@ -150,21 +156,21 @@ async def test_a_restart_while_nobody_asks_costs_no_request(service: Running, se
 async def test_idle_connections_through_a_black_hole_are_found_dead(service: Running, proxy: FaultProxy) -> None:
     assert (await service.ask("/items/count")).status == 200
     proxy.swallow()
-    began = time.monotonic()
     assert (await service.ask("/items/count")).status == 503
-    assert time.monotonic() - began < LONGEST_SECONDS
     await proxy.heal()
     assert (await service.ask("/items/count")).status == 200
 
 
+@patient
 async def test_an_endpoint_without_a_database_does_not_notice(service: Running, proxy: FaultProxy) -> None:
-    async with under_load(service):
-        proxy.swallow()
-        for _ in range(20):
-            began = time.monotonic()
-            assert (await service.ask("/plain")).status == 200
-            assert time.monotonic() - began < 0.5
-            await asyncio.sleep(0.05)
+    proxy.swallow()
+    waiting = [asyncio.create_task(service.ask("/items/count")) for _ in range(20)]
+    for _ in range(20):
+        assert (await service.ask("/plain")).status == 200
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
 
 
 async def test_tells_of_it_as_a_problem(service: Running, proxy: FaultProxy) -> None:
@@ -180,7 +186,5 @@ async def test_tells_of_it_as_a_problem(service: Running, proxy: FaultProxy) -> 
 
 
 async def test_a_statement_that_takes_too_long_spares_the_connection(service: Running) -> None:
-    began = time.monotonic()
-    assert (await service.ask("/sleep/30")).status == 503
-    assert time.monotonic() - began < 2
+    assert (await service.ask(f"/sleep/{2 * HANGS}")).status == 503
     await idle(service)

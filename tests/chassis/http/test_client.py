@@ -22,9 +22,11 @@ from chassis import HttpClient, Settings, http_client
 from chassis.http import client
 from chassis.http.client import ClientMetrics, is_repeatable, propagated, retry_after
 from chassis.telemetry import context
+from patience import HANGS
 
 Serve = Callable[..., TestClient]
 pytestmark = pytest.mark.anyio
+RETRY_SECONDS = 4  # who holds a connection for so long holds up others, on a machine of any speed
 
 
 class Upstream:
@@ -36,6 +38,7 @@ class Upstream:
         self.text = "hello"
         self.seen: list[tuple[str, dict[str, str], str]] = []
         self.url = ""
+        self.over = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -44,7 +47,7 @@ class Upstream:
         if status == 0 and request.transport:
             request.transport.abort()
         if status == 1:
-            await asyncio.sleep(60)
+            await self.over.wait()
         return web.Response(status=max(status, 200), text=self.text, headers={"set-cookie": "a=b", **self.headers})
 
 
@@ -55,7 +58,10 @@ async def upstream() -> AsyncIterator[Upstream]:
     app.router.add_route("*", "/{path:.*}", upstream.answer)
     async with TestServer(app, host="127.0.0.1") as server:
         upstream.url = str(server.make_url("/"))
-        yield upstream
+        try:
+            yield upstream
+        finally:
+            upstream.over.set()
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def http(registry: CollectorRegistry) -> AsyncIterator[HttpClient]:
-    settings = Settings(name="caller", http_read_seconds=0.2, http_total_seconds=2)
+    settings = Settings(name="caller", http_read_seconds=0.5, http_total_seconds=5)
     async with http_client(settings, registry=registry) as http:
         yield http
 
@@ -135,10 +141,8 @@ def test_a_body_that_is_used_up_is_not() -> None:
 @pytest.mark.slow
 async def test_a_silent_server_is_given_up(http: HttpClient, upstream: Upstream) -> None:
     upstream.script = [1] * 10
-    began = time.monotonic()
     with pytest.raises(TimeoutError):
         await status_of(http, "GET", upstream.url)
-    assert time.monotonic() - began < 2
     with pytest.raises(TimeoutError):
         await status_of(http, "GET", upstream.url, seconds=0.05)
 
@@ -153,13 +157,13 @@ async def test_retry_after_is_honoured(http: HttpClient, upstream: Upstream) -> 
 
 @pytest.mark.slow
 async def test_no_connection_is_held_until_the_next_attempt(upstream: Upstream) -> None:
-    upstream.script, upstream.headers, upstream.text = [503], {"retry-after": "1"}, "more than is read " * 500_000
-    settings = Settings(name="caller", http_connections=1, http_connect_seconds=0.3)
+    upstream.script, upstream.headers = [503], {"retry-after": str(RETRY_SECONDS)}
+    upstream.text = "more than is read " * 500_000
+    settings = Settings(name="caller", http_connections=1, http_connect_seconds=RETRY_SECONDS * 0.8)
     async with http_client(settings, registry=CollectorRegistry()) as http, asyncio.TaskGroup() as calls:
         calls.create_task(read(http.get(upstream.url)))
         while not upstream.seen:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
         assert await read(http.post(upstream.url)) == upstream.text
 
 
@@ -170,9 +174,8 @@ async def read(call: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> str
 
 async def test_nobody_waits_for_longer_than_a_call_may_take(http: HttpClient, upstream: Upstream) -> None:
     upstream.script, upstream.headers = [503], {"retry-after": "3600"}
-    began = time.monotonic()
-    assert await status_of(http, "GET", upstream.url) == 503
-    assert time.monotonic() - began < 1
+    async with asyncio.timeout(HANGS):
+        assert await status_of(http, "GET", upstream.url) == 503
 
 
 def test_retry_after_in_both_forms() -> None:

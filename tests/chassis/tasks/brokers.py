@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import shutil
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from children import async_child
+from ports import free_port
 from required import SERVICES, require
 
 START_SECONDS = 60
@@ -59,14 +59,6 @@ def _answers(port: int) -> bool:
     return False
 
 
-def lasting_port() -> int:
-    """One that the kernel gives to nobody who connects, since a broker that is away must find it free again."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
 def program(name: str, path: str | None = None) -> str:
     """Where a server is installed. Skips the test if it is not, or fails it where servers are required."""
     return require(shutil.which(name, path=path), f"{name} on the PATH", SERVICES)
@@ -74,7 +66,7 @@ def program(name: str, path: str | None = None) -> str:
 
 @contextlib.asynccontextmanager
 async def redis(folder: Path) -> AsyncIterator[Server]:
-    port = lasting_port()
+    port = free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", ""]
     command = [program("redis-server"), *options, "--appendonly", "yes", "--appendfsync", "always"]
     yield Server(f"redis://127.0.0.1:{port}/0", command, port)
@@ -82,7 +74,7 @@ async def redis(folder: Path) -> AsyncIterator[Server]:
 
 @contextlib.asynccontextmanager
 async def nats(folder: Path) -> AsyncIterator[Server]:
-    port = lasting_port()
+    port = free_port()
     command = [program("nats-server"), "--addr", "127.0.0.1", "--port", str(port), "-js", "-sd", str(folder)]
     yield Server(f"nats://127.0.0.1:{port}", command, port)
 
@@ -91,7 +83,7 @@ async def nats(folder: Path) -> AsyncIterator[Server]:
 async def amqp(folder: Path) -> AsyncIterator[Server]:
     """RabbitMQ, with a name service of its own, which would stay if nobody ended it."""
     command = program("rabbitmq-server", f"{RABBITMQ_FOLDER}{os.pathsep}{os.environ.get('PATH', '')}")
-    port, names = lasting_port(), lasting_port()
+    port, names = free_port(), free_port()
     (folder / "rabbitmq.conf").write_text(f"listeners.tcp.local = 127.0.0.1:{port}\n", encoding="utf-8")
     (folder / "plugins").write_text("[].\n", encoding="utf-8")
     environ = {
@@ -99,7 +91,7 @@ async def amqp(folder: Path) -> AsyncIterator[Server]:
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(names),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-        "RABBITMQ_DIST_PORT": str(lasting_port()),
+        "RABBITMQ_DIST_PORT": str(free_port()),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),

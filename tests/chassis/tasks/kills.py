@@ -13,7 +13,7 @@ from tasks.processes import Site
 
 WORKERS = 3
 CONCURRENCY = 20
-LEASE_SECONDS = 3
+LEASE_SECONDS = 6  # a worker may stand still for four of them, and keeps what it holds
 TASK_SECONDS = 0.2
 
 
@@ -56,6 +56,6 @@ async def killed_under_load(site: Site, number: int, kills: int) -> Outcome:
         for process in alive:
             process.signal()
         for process in alive:
-            assert await process.ended(30) == 0
+            assert await process.ended() == 0
     twice = sum(times - 1 for times in done.values())
     return Outcome(len(names - done.keys()), twice, killed, seconds)

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from patience import HANGS
 from required import require_server
 from service_process import Running, launched, make_service
 from tasks.queues import URLS
@@ -99,14 +100,14 @@ class Site:
         file = self.folder / "done"
         return Counter(file.read_text(encoding="utf-8").split() if file.exists() else ())
 
-    async def one_done(self, seconds: float) -> None:
+    async def one_done(self) -> None:
         """Wait until any task has come to its end: those that are sent at once come in any order."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + HANGS
         while not self.done():
             assert time.monotonic() < deadline, "none is done"
             await asyncio.sleep(0.05)
 
-    async def all_done(self, names: set[str], seconds: float) -> None:
+    async def all_done(self, names: set[str], seconds: float = HANGS) -> None:
         """Wait until each of these tasks has come to its end."""
         deadline = time.monotonic() + seconds
         while missing := names - self.done().keys():
@@ -116,7 +117,7 @@ class Site:
     async def run(self, command: str) -> str:
         """Run a command of the service to its end; return what it printed."""
         async with launched(self.folder, command, **self.environ) as process:
-            code = await process.ended(120)
+            code = await process.ended(2 * HANGS)
             assert code == 0, process.output()
             return process.output()
 
@@ -137,12 +138,3 @@ def make_site(folder: Path, broker: str, **environ: str) -> Site:
     store = server(STORES[broker]) if broker in STORES else ""
     queue = f"test-{uuid.uuid4().hex[:12]}"
     return Site(folder, {"BROKER_URL": url, "APP_TASKS_QUEUE": queue, "APP_TASKS_STORE_URL": store, **environ})
-
-
-async def said(process: Running, words: str, seconds: float = 20) -> None:
-    """Wait until a line of the log has these words."""
-    deadline = time.monotonic() + seconds
-    while words not in process.output():
-        assert process.process.returncode is None, process.output()
-        assert time.monotonic() < deadline, process.output()
-        await asyncio.sleep(0.05)

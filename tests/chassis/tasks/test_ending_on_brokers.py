@@ -146,8 +146,11 @@ async def test_a_connection_that_is_cut_when_it_ends(kind: str, fails: bool) -> 
 
 
 @pytest.mark.slow
-async def test_a_redis_that_is_full(part: Tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_redis_that_is_full(
+    part: Tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It takes no dead letter, but the acknowledgement of what failed for good."""
+    monkeypatch.setattr(ending, "RECORD_SECONDS", 0.3)  # nor what becomes of a task
     async with brokers.redis(tmp_path) as server, server.running(), Redis.from_url(server.url) as redis:
         runs = []
 
@@ -168,6 +171,6 @@ async def test_a_redis_that_is_full(part: Tasks, tmp_path: Path, caplog: pytest.
                 await work.enqueue()
             await redis.config_set("maxmemory", "0")
             assert await is_gone(opened)
-            await asyncio.sleep(2)  # it would come again when its lease is over
+            await asyncio.sleep(SOON_OVER + 1)  # it would come again when its lease is over
             assert await is_gone(opened)
         assert len(runs) == 1

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from patience import HANGS
 from service_process import Running
 from tasks.kills import CONCURRENCY, LEASE_SECONDS, killed_under_load
-from tasks.processes import SERVERS, Site, make_site, said
+from tasks.processes import SERVERS, Site, make_site
 from tasks.queues import remove
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -36,11 +37,11 @@ async def test_from_the_request_to_the_worker(site: Site) -> None:
     async with worker(site) as working, site.launched("serve") as serving:
         await serving.listening()
         answer = await serving.ask("/note?name=a", method="POST", headers="x-request-id: request-1\r\n")
-        await site.all_done({"a"}, 10)
-        await said(working, '"task note done"')
+        await site.all_done({"a"})
+        await working.said('"task note done"')
         (line,) = [line for line in working.lines() if line["message"] == "task note done"]
         assert (line["request_id"], line["task_id"], line["attempt"]) == ("request-1", answer.json(), 1)
-        await said(serving, "POST /note 200")
+        await serving.said("POST /note 200")
         (access,) = [line for line in serving.lines() if line.get("route") == "/note"]
         assert line["trace_id"] == access["trace_id"]
         info = (await serving.ask(f"/tasks/{answer.json()}")).json()
@@ -66,10 +67,10 @@ async def test_a_worker_that_is_killed_on_an_idle_queue_loses_nothing(site: Site
     async with worker(site, APP_TASKS_SHUTDOWN_SECONDS="0") as other:
         began = time.monotonic()
         while (in_flight := await _figure(other, "tasks_in_flight")) < 20:
-            assert time.monotonic() < began + LEASE_SECONDS + 5, in_flight
+            assert time.monotonic() < began + HANGS, in_flight
             await asyncio.sleep(0.1)
         other.signal()
-        assert await other.ended(15) == 0
+        assert await other.ended() == 0
         assert other.output().count('"outcome": "handed_back"') + other.output().count('"outcome":"handed_back"') == 20
 
 
@@ -79,48 +80,48 @@ async def _figure(process: Running, name: str) -> float:
 
 
 async def test_a_worker_that_is_stopped_finishes_and_hands_back_the_rest_at_once(site: Site) -> None:
-    long_lease = {"APP_TASKS_LEASE_SECONDS": "60"}
+    long_lease = {"APP_TASKS_LEASE_SECONDS": "3600"}
     async with worker(site, APP_TASKS_CONCURRENCY="2", **long_lease) as stopped:
         # Half a minute of work for this worker, so that a machine that stands still does not see the end of it.
         await site.run("flood 0 120 --seconds 0.5")
-        await site.one_done(10)
+        await site.one_done()
         stopped.signal()
         assert await stopped.ended() == 0
     before = site.done()
     assert 1 <= len(before) < 120
     async with worker(site, APP_TASKS_CONCURRENCY="60", **long_lease):
-        await site.all_done({str(number) for number in range(120)}, 20)
+        await site.all_done({str(number) for number in range(120)})
     assert set(site.done().values()) == {1}
 
 
 async def test_an_unhealthy_worker_takes_nothing_and_goes_on_by_itself(site: Site) -> None:
     async with worker(site) as working:
         (site.folder / "database-is-down").touch()
-        await said(working, "tasks are taken")  # "no more", or "no … until", if it had not yet begun
+        await working.said("tasks are taken")  # "no more", or "no … until", if it had not yet begun
         assert (await working.ask("/readyz")).status == 503
         await site.run("flood 0 5")
         await asyncio.sleep(2)
         assert site.done() == {}
         (site.folder / "database-is-down").unlink()
-        await site.all_done({str(number) for number in range(5)}, 10)
+        await site.all_done({str(number) for number in range(5)})
 
 
 async def test_of_two_schedulers_one_is_active_and_the_other_takes_over(site: Site) -> None:
     async with worker(site), site.launched("scheduler") as first:
         await first.listening()
-        await said(first, "this scheduler is active")
+        await first.said("this scheduler is active")
         async with site.launched("scheduler") as second:
             await second.listening()
             await asyncio.sleep(3)
             assert "active" not in second.output()
             first.signal(signal.SIGKILL)
-            killed_at = time.monotonic()
-            await said(second, "this scheduler is active")
-            assert time.monotonic() < killed_at + 9
-            ticks = site.done()["tick"]
-            await asyncio.sleep(3)
+            await second.said("this scheduler is active")
+            ticks, began = site.done()["tick"], time.monotonic()
+            while (more := site.done()["tick"] - ticks) < 3:
+                assert time.monotonic() < began + HANGS, more
+                await asyncio.sleep(0.1)
             # One a second, and one for all that was missed.
-            assert 2 <= site.done()["tick"] - ticks <= 5
+            assert more <= time.monotonic() - began + 2
             second.signal()
             assert await second.ended() == 0
 
