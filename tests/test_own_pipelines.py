@@ -192,7 +192,7 @@ def reporting(jobs: dict[str, Job]) -> dict[str, Job]:
 
 
 def steps(job: Job) -> list[Any]:
-    found: list[Any] = job.get("steps", job.get("script"))
+    found: list[Any] = job["steps"] if "steps" in job else job["script"]
     return found
 
 
