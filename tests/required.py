@@ -46,6 +46,14 @@ def require_proc() -> None:
     require(Path("/proc/self/status").exists(), "/proc, which Linux has")
 
 
+def require_loopback(host: str) -> None:
+    """An address of this machine: Linux has all of 127.0.0.0/8, macOS one until somebody adds another."""
+    try:
+        socket.create_server((host, 0)).close()
+    except OSError:
+        missing(f"the address {host}: sudo ifconfig lo0 alias {host}")
+
+
 def require_server(url: str) -> None:
     """The server of a URL must answer; one that is in this process does."""
     place = urlsplit(url)

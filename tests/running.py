@@ -17,7 +17,7 @@ from filelock import FileLock
 
 import starts
 from children import child, end
-from commands import Done, run
+from commands import Done, run, succeed
 from environments import CACHE, service_path, without_project
 from required import require_proc
 
@@ -152,6 +152,11 @@ def _read(stream: IO[str] | None, service: Running, listening: threading.Event) 
 
 def _keep(stream: IO[str] | None, lines: list[str]) -> None:
     lines.extend(stream or ())
+
+
+def resident(pid: int) -> float:
+    """How much of a process is in memory, in MiB, as Linux and macOS tell."""
+    return int(succeed("ps", "-o", "rss=", "-p", str(pid))) / 1024
 
 
 def children_of(pid: int) -> list[int]:

@@ -1,4 +1,5 @@
-"""The template's own pipelines have every server that tests need, and no job of theirs does without."""
+"""The template's own pipelines have every server that tests need, no job of theirs does without, and each keeps how
+long its tests took."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from conftest import git
-from environments import TEMPLATE
+from environments import SERVICE, TEMPLATE
 from required import PORTS, SERVICES
 
 GITHUB, GITLAB = (".github/workflows/ci.yml", ".github/workflows/newest.yml"), ".gitlab-ci.yml"
@@ -174,6 +175,88 @@ def test_where_the_servers_are_stands_in_one_place() -> None:
     told = re.compile(rf"(127\.0\.0\.1|localhost):({'|'.join(map(str, PORTS.values()))})\b")
     places = {path for path in listed if (TEMPLATE / path).is_file() and told.search((TEMPLATE / path).read_text())}
     assert places == {"tests/required.py", "tests/test_own_pipelines.py"}
+
+
+# What writes a report of how long its tests took; with ARGS, make test writes none.
+REPORTING = re.compile(r"\.ci/run|^make test(-\w+)?$", re.MULTILINE)
+REPORTS = ".cache/reports/"
+OF_SERVICES = '<% if cookiecutter.ci == "github" %>ci.yml<% endif %>'
+
+
+def reporting(jobs: dict[str, Job]) -> dict[str, Job]:
+    return {
+        name: job
+        for name, job in jobs.items()
+        if any(REPORTING.search(line if isinstance(line, str) else line.get("run", "")) for line in steps(job))
+    }
+
+
+def steps(job: Job) -> list[Any]:
+    found: list[Any] = job["steps"] if "steps" in job else job["script"]
+    return found
+
+
+def keeps_at_github(job: Job) -> bool:
+    """Whether a job of GitHub's keeps the reports, red or green, by the action that services have."""
+    kept = {"path": REPORTS, "include-hidden-files": True}
+    return any(
+        step.get("uses", "").startswith("actions/upload-artifact@")
+        and step.get("if") == "always()"
+        and kept.items() <= step["with"].items()
+        and step["uses"] in (SERVICE / ".github/workflows" / OF_SERVICES).read_text(encoding="utf-8")
+        for step in steps(job)
+    )
+
+
+def keeps_at_gitlab(job: Job) -> bool:
+    kept = job.get("artifacts", {})
+    return (kept.get("when"), kept.get("paths"), kept.get("reports")) == (
+        "always",
+        [REPORTS],
+        {"junit": f"{REPORTS}*.xml"},
+    )
+
+
+def test_each_job_keeps_how_long_its_tests_took() -> None:
+    at_github, at_gitlab = reporting(github_jobs()), reporting(gitlab_jobs())
+    names = [f"{GITHUB[0]}: check", f"{GITHUB[0]}: macos", f"{GITHUB[1]}: deep"]
+    assert (sorted(at_github), sorted(at_gitlab)) == (names, ["check", "deep"])
+    assert [name for name, job in at_github.items() if not keeps_at_github(job)] == []
+    assert [name for name, job in at_gitlab.items() if not keeps_at_gitlab(job)] == []
+    assert re.search(rf"^REPORTS := {REPORTS.rstrip('/')}$", (TEMPLATE / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda step: step.pop("if"),
+        lambda step: step.update({"if": "failure()"}),
+        lambda step: step.update(uses="actions/upload-artifact@v4"),
+        lambda step: step.update(uses=f"actions/upload-artifact@{'0' * 40}"),
+        lambda step: step["with"].update(path="dist/"),
+        lambda step: step["with"].pop("include-hidden-files"),  # .cache is one
+    ],
+)
+def test_a_job_of_github_that_keeps_none_is_noticed(harm: Callable[[Job], object]) -> None:
+    job = copy.deepcopy(github_jobs()[f"{GITHUB[0]}: macos"])
+    harm(job["steps"][-1])
+    assert not keeps_at_github(job)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda job: job.pop("artifacts"),
+        lambda job: job["artifacts"].update(when="on_success"),
+        lambda job: job["artifacts"].pop("reports"),
+        lambda job: job["artifacts"]["reports"].update(junit="dist/*.xml"),
+        lambda job: job["artifacts"].pop("paths"),
+    ],
+)
+def test_a_job_of_gitlab_that_keeps_none_is_noticed(harm: Callable[[Job], object]) -> None:
+    job = copy.deepcopy(gitlab_jobs()["deep"])
+    harm(job)
+    assert not keeps_at_gitlab(job)
 
 
 def test_its_pythons_are_3_11_3_13_and_3_14() -> None:

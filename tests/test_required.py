@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from required import SERVICES, TOOLS, require, require_program, require_server
+from required import SERVICES, TOOLS, require, require_loopback, require_program, require_server
 
 
 def test_what_is_there_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,6 +16,7 @@ def test_what_is_there_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with socket.create_server(("127.0.0.1", 0)) as listener:
         require_server(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
     require_server("memory://")
+    require_loopback("127.0.0.1")
 
 
 @pytest.mark.parametrize("value", ["0", "", None])
@@ -25,6 +26,8 @@ def test_without_it_the_test_is_skipped(value: str | None, monkeypatch: pytest.M
         monkeypatch.setenv(TOOLS, value)
     with pytest.raises(pytest.skip.Exception, match=r"^needs no-such-program, which \.ci/run installs$"):
         require_program("no-such-program")
+    with pytest.raises(pytest.skip.Exception, match=r"^needs the address 192\.0\.2\.1: sudo ifconfig lo0 alias"):
+        require_loopback("192.0.2.1")
 
 
 def test_where_it_must_be_there_the_test_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git
+from required import require_proc
 from twelvefold.errors import FailedError
 from twelvefold.fleet.branch import Branch
 from twelvefold.fleet.command import Order, carry_out, try_out
@@ -86,6 +87,7 @@ def test_nothing_that_it_started_outlives_it(script: str, bare: Path, tmp_path: 
 
 
 def _gone(process: int) -> None:
+    require_proc()
     until = time.monotonic() + 5
     while Path(f"/proc/{process}/stat").exists() and " Z " not in Path(f"/proc/{process}/stat").read_text():
         assert time.monotonic() < until, f"{process} goes on"

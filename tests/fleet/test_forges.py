@@ -16,6 +16,7 @@ import pytest
 from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Fault, Forge, serving
+from required import require_proc
 from twelvefold.fleet.forges import USERS
 from twelvefold.fleet.forges.base import shortened
 from twelvefold.fleet.results import TurnOutcome
@@ -169,6 +170,7 @@ def test_a_discovered_repository_that_is_no_service_is_no_failure(fleet: Fleet, 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_token_is_nowhere(kind: str, fleet: Fleet, forge: Forge) -> None:
+    require_proc()
     configure(fleet, forge, kind)
     trace = fleet.folder / "trace"
     program = str(Path(sys.executable).parent / "twelvefold")

@@ -19,6 +19,7 @@ import pytest
 
 from conftest import commit, git
 from forge_server import TOKEN, Fault, Forge, serving
+from required import require_proc
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.fleet import remote as remotes
 from twelvefold.fleet.remote import (
@@ -358,6 +359,7 @@ def test_a_host_that_never_answers_takes_its_time_and_leaves_no_process() -> Non
 
 def _processes(text: str) -> list[str]:
     """The command lines of running processes that have it."""
+    require_proc()
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -411,6 +413,7 @@ def memory_files() -> list[str]:
 
 
 def test_git_is_shown_the_token_in_no_variable(there: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_proc()
     secrets = (TOKEN, base64.b64encode(f"oauth2:{TOKEN}".encode()).decode())
     shown: list[str] = []
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from conftest import git
 from fleets import Fleet
 from forge_server import TOKEN, Forge, serving
+from required import require_proc
 from twelvefold.cli import main
 from twelvefold.errors import RefusedError
 from twelvefold.fleet.tokens import holding, token_from
@@ -351,6 +352,7 @@ pathlib.Path("looked.txt").write_text(repr(found))
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_what_runs_in_a_repository_finds_the_token_in_no_process(jobs: str, fleet: Fleet, forge: Forge) -> None:
+    require_proc()
     command = ("run", "--jobs", jobs, "--branch", "chore/look", "--token-file", "-", "--", sys.executable, "-c", LOOK)
     path = fleet.folder / "input"
     path.write_text(TOKEN, encoding="utf-8")

@@ -20,9 +20,8 @@ from hypothesis import strategies as st
 
 from commands import run
 from conftest import Render
-from required import require_proc
 from rich_api import ROUTES, with_api
-from running import Running, running
+from running import Running, resident, running
 
 GREETING = b"/api/v1/items/1"
 HOST = b"Host: test\r\n"
@@ -65,7 +64,7 @@ def unharmed(service: Running) -> Iterator[None]:
     """What must hold after each attack: what it is about, it answers as before."""
     # The first time, for what is loaded then.
     service.get("/metrics")
-    written, memory = len(service.output), resident(service)
+    written, memory = len(service.output), resident(service.process.pid)
     prober = Prober(service)
     prober.start()
     yield
@@ -74,7 +73,7 @@ def unharmed(service: Running) -> Iterator[None]:
     assert set(prober.answers) == {200}
     assert prober.slowest < 2
     assert service.process.poll() is None
-    assert resident(service) - memory < MOST_GROWTH_MIB
+    assert resident(service.process.pid) - memory < MOST_GROWTH_MIB
     labels_are_known(service)
     wait_until(lambda: in_flight(service) == 0)
     lines_are_sound(service.output[written:])
@@ -104,12 +103,6 @@ def in_flight(service: Running) -> float:
     found = re.search(r"^http_requests_in_flight (\S+)$", service.get("/metrics").body.decode(), re.M)
     assert found
     return float(found[1])
-
-
-def resident(service: Running) -> float:
-    require_proc()
-    status = Path(f"/proc/{service.process.pid}/status").read_text(encoding="utf-8")
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 5) -> None:
@@ -367,10 +360,10 @@ def _mutated(at: int, with_: bytes) -> bytes:
 def test_five_thousand_paths_make_no_series_and_take_no_memory(service: Running) -> None:
     """benchmarks/memory.py does the same with 200,000."""
     ask_paths(service, 500)
-    before, memory = series(service), resident(service)
+    before, memory = series(service), resident(service.process.pid)
     ask_paths(service, 5000)
     assert series(service) == before
-    assert resident(service) - memory < 4
+    assert resident(service.process.pid) - memory < 4
 
 
 def ask_paths(service: Running, count: int) -> None:

@@ -22,6 +22,7 @@ from commands import Done, run
 from conftest import Render, commit, git
 from environments import EVERYTHING, SERVICE
 from ports import free_port
+from required import require_loopback
 from running import Running, environment_of, running
 from team import Upstream, take_over, upstream
 from widened import Deploy as WidenedDeploy
@@ -206,6 +207,8 @@ DEPLOYS: dict[str, dict[str, Shows]] = {
         ),
     },
 }
+# Addresses of this machine that they listen on, or are asked from.
+HOSTS = {"looks": ("127.0.0.2",), "rates": ("127.0.0.3", "127.0.0.4")}
 CASES = [(deploy, name) for deploy, settings in DEPLOYS.items() for name in settings]
 
 
@@ -224,6 +227,8 @@ def deployed(service: Path, python: Path) -> Iterator[Callable[[str], Deploy]]:
         deploys: dict[str, Deploy] = {}
 
         def start(name: str) -> Deploy:
+            for host in HOSTS.get(name, ()):
+                require_loopback(host)
             if name not in deploys:
                 quotes = stack.enter_context(upstream(name))
                 variables = {setting: shows.value for setting, shows in DEPLOYS.get(name, {}).items()}

@@ -16,7 +16,7 @@ from conftest import Render
 from environments import CHASSIS_TESTS, chassis_path, without_project
 from ports import free_port
 from required import require_program
-from running import Running, children_of, environment_of, running
+from running import Running, children_of, environment_of, resident, running
 from widened import Deploy
 
 PATH = "/api/v1/greeting"
@@ -49,17 +49,12 @@ def load_during(service: Running, seconds: float, sig: int = signal.SIGTERM) -> 
     return Load(int(requests[1]) if requests else 0, sum(map(int, counted)))
 
 
-def rss_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
 @pytest.mark.usefixtures("really_started")
 def test_it_stays_small(rendered: Render, python: Path) -> None:
     """How fast it starts, `make bench NAME=service` measures; what it imports for that, test_service.py counts."""
     with running(rendered(), python) as started:
         assert started.get(PATH).status == 200
-        assert rss_mib(started.process.pid) <= RSS_MIB
+        assert resident(started.process.pid) <= RSS_MIB
         assert started.stop() == 0
 
 
@@ -147,7 +142,7 @@ def test_a_rolling_restart_behind_a_balancer_loses_nothing(python: Path) -> None
 def test_with_everything_on_each_process_type_stays_small(networked: Deploy, kind: str) -> None:
     with networked.running(kind) as started:
         assert started.get("/readyz").status == 200
-        assert rss_mib(started.process.pid) <= WIDENED_RSS_MIB
+        assert resident(started.process.pid) <= WIDENED_RSS_MIB
         assert started.stop() == 0
 
 

@@ -18,7 +18,7 @@ from chassis import Service
 from chassis.settings import Settings
 from chassis.telemetry.metrics import METHODS, Metrics
 from chassis.versions import chassis_version, service_version
-from required import require_program
+from required import require_proc, require_program
 
 SETTINGS = Settings(name="under-test", commit="0a1b2c3")
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0, text/plain; q=0.5"}
@@ -86,9 +86,14 @@ def test_what_is_running_and_in_which_state(client: TestClient) -> None:
     assert {labels["app_state"] for labels, _ in samples["app_state"]} == {"starting", "ready", "draining", "stopped"}
 
 
-def test_process_collector_event_loop_and_team(client: TestClient) -> None:
+def test_the_process(client: TestClient) -> None:
+    require_proc()
+    assert "process_cpu_seconds_total" in scraped(client)
+
+
+def test_collector_event_loop_and_team(client: TestClient) -> None:
     samples = scraped(client)
-    for name in ("process_cpu_seconds_total", "python_gc_collections_total", "event_loop_lag_seconds_count"):
+    for name in ("python_gc_collections_total", "event_loop_lag_seconds_count"):
         assert name in samples
     assert samples["http_requests_in_flight"] == [({}, 0)]
     assert samples["pool_size"] == [({}, 3)]
