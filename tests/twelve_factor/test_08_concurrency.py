@@ -97,26 +97,31 @@ def test_slow_requests_do_not_wait_for_each_other(rendered: Render, python: Path
     assert took < 5
 
 
-TASKS, TASK_SECONDS = 8, 0.5
+TASKS, TASK_SECONDS = 16, 0.5
 DONE = 'tasks_total{outcome="done",task="write"}'
 
 
+def done_by(worker: Running) -> int:
+    """How many of the tasks a worker has done."""
+    found = re.search(rf"^{re.escape(DONE)} (\d+)", worker.get("/metrics").body.decode(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
 def test_more_workers_share_the_work_and_do_each_task_once(networked: Deploy) -> None:
-    """Two tasks at a time each: eight of half a second are more than the first is done with when the second asks."""
+    """Two tasks at a time each. How much sooner more of them are done, `make bench NAME=tasks` measures."""
     texts = [f"shared-{number}" for number in range(TASKS)]
     with contextlib.ExitStack() as stack:
         serving = stack.enter_context(networked.running())
-        crew = [stack.enter_context(networked.running("worker", APP_TASKS_CONCURRENCY="2")) for _ in range(2)]
+        crew = [stack.enter_context(networked.running("worker", APP_TASKS_CONCURRENCY="2")) for _ in range(3)]
         with ThreadPoolExecutor(TASKS) as pool:
             list(pool.map(lambda text: networked.later(serving, text, TASK_SECONDS), texts))
         until(lambda: {*texts} <= {*networked.notes(serving)})
-        done = [
-            re.findall(rf"^{re.escape(DONE)} (\d+)", each.get("/metrics").body.decode(), re.MULTILINE) for each in crew
-        ]
+        until(lambda: sum(map(done_by, crew)) == TASKS)
+        done = [done_by(each) for each in crew]
         notes = networked.notes(serving)
-        assert [each.stop() for each in crew] == [0, 0]
+        assert [each.stop() for each in crew] == [0, 0, 0]
     assert sorted(note for note in notes if note.startswith("shared-")) == sorted(texts)
-    assert sum(float(count) for (count,) in done) == TASKS, done
+    assert len([count for count in done if count]) >= 2, done  # a third may come too late on a slow machine
 
 
 def is_active(scheduler: Running) -> bool:
