@@ -36,13 +36,28 @@ def _row(file: Path) -> str:
     if said is None:
         raise ValueError(f'{file.name} does not begin with """N. Factor: promise."""')
     promise = said["promise"][0].upper() + said["promise"][1:]
-    evidence = "; ".join(name.removeprefix("test_").replace("_", " ") for name in _tests(module))
+    evidence = ", ".join(_evidence(each) for each in (file, *_also(module)))
+    return f"| {said['factor']} | {promise} | {evidence} |\n"
+
+
+def _evidence(file: Path) -> str:
+    """A link to a test module, and what its tests say."""
+    names = _tests(ast.parse(file.read_text(encoding="utf-8")))
     link = f"[{file.stem.removeprefix('test_')}](../{file.relative_to(TEMPLATE)})"
-    return f"| {said['factor']} | {promise} | {link}: {evidence} |\n"
+    return f"{link}: " + "; ".join(name.removeprefix("test_").replace("_", " ") for name in names)
+
+
+def _also(module: ast.Module) -> list[Path]:
+    """The modules elsewhere that try to break the same promise: `ALSO = ("path/from/the/template.py",)`."""
+    for node in module.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ALSO":
+            return [TEMPLATE / path for path in ast.literal_eval(node.value)]
+    return []
 
 
 def _tests(module: ast.Module) -> list[str]:
-    return [node.name for node in module.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    functions = (node for node in module.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [function.name for function in functions if function.name.startswith("test_")]
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ class Kept:
 
     def insist(self) -> None:
         """Raise WrittenError, and forget the render, if a test wrote into it."""
+        if not self.seal.exists():
+            return  # another process has said so already
         if changed := self.changed():
             name = f"{self.home.name}/{self.service.name}"
             shutil.rmtree(self.home)

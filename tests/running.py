@@ -15,7 +15,6 @@ from typing import IO, Any
 
 from filelock import FileLock
 
-import starts
 from children import child, end
 from commands import Done, run, succeed
 from environments import CACHE, service_path, without_project
@@ -114,8 +113,6 @@ def run_in(service: Path, python: Path, *arguments: str, **variables: str) -> Do
     """Run the shared environment's Python in `service`, with `variables` added to the environment."""
     environment = {**without_project(), "PYTHONPATH": service_path(service), **variables}
     with contextlib.ExitStack() as stack:
-        if arguments[0] != package_of(service):  # a tool such as pytest wants to be the first to import
-            stack.enter_context(starts.real_starts())
         if arguments[0] == "mypy":
             # Most of its time goes into libraries, which all services share: one after the other, with one cache.
             environment["MYPY_CACHE_DIR"] = str(CACHE / "mypy")

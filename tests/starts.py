@@ -29,6 +29,8 @@ ZYGOTE = Path(__file__).with_name("zygote.py")
 CAN_FORK = sys.platform == "linux"
 PR_SET_CHILD_SUBREAPER = 36
 COMMANDS = ("cookiecutter", "scaraplate", "twelvefold")
+# These rewrite, measure or judge what others import, and so want to be the first who imports anything.
+FIRST_TO_IMPORT = {"coverage", "deptry", "mypy", "pytest", "ruff"}
 # A process that was forked has read these already, when its parent started.
 READ_AT_A_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC_", "OTEL_", "SSL_", "OPENSSL_", "COLUMNS", "COVERAGE_")
 SET_LATER = {"PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
@@ -210,6 +212,7 @@ def start(command: Sequence[str | Path], **how: Any) -> subprocess.Popen[Any]:
         asked = [sys.executable, script, *asked[1:]]
     is_ours = asked[0] == sys.executable or Path(asked[0]).is_relative_to(ENVIRONMENTS)
     runs = len(asked) > 1 and (asked[1] in ("-m", "-c") or asked[1] == script)
+    runs = runs and FIRST_TO_IMPORT.isdisjoint(asked[2:3])
     if _now.are_real or not (is_ours and runs) or is_customized(variables) or not zygote(asked[0]).fits(variables):
         return subprocess.Popen(command, **how)
     return Forked(asked, **how)

@@ -69,6 +69,14 @@ def test_whoever_writes_into_it_is_told_so_and_it_is_made_again(made: Kept, tmp_
     assert tree(kept(tmp_path / "kept").service) == before
 
 
+def test_who_wrote_is_told_once(made: Kept) -> None:
+    """Whoever shares the render finds it gone, and has written nothing."""
+    (made.service / "README.md").unlink()
+    with pytest.raises(WrittenError):
+        made.insist()
+    made.insist()
+
+
 def test_one_that_was_left_changed_is_not_taken(made: Kept, tmp_path: Path) -> None:
     before = tree(made.service)
     (made.service / "README.md").unlink()

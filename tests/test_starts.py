@@ -90,6 +90,14 @@ def test_where_python_is_customized_it_is_started(tmp_path: Path) -> None:
     assert done.stdout == "customized\nrun\n"
 
 
+@pytest.mark.parametrize("tool", sorted(starts.FIRST_TO_IMPORT))
+def test_a_tool_that_rewrites_or_measures_imports_is_started(tool: str) -> None:
+    """A forked pytest finds a library imported, and warns that it cannot rewrite it."""
+    how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with start([sys.executable, "-m", tool, "--version"], **how) as process:
+        assert not isinstance(process, Forked)
+
+
 def test_many_threads_may_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And each has the exit code of its own process, with the first zygote of all."""
     monkeypatch.setattr(starts, "_zygotes", {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -17,7 +16,6 @@ from conftest import Render, commit, git
 from environments import CACHE, without_project
 
 RUNNERS = [pytest.param("prek"), pytest.param("pre-commit", marks=pytest.mark.slow)]
-WARM_CPU_SECONDS = 5
 PATH = "src/my_service"
 AWS_KEY = "AKIA" + "QWERTYUIOPASDFGH"[:16]  # in two parts, so that the template's own hook lets it pass
 
@@ -113,14 +111,11 @@ def test_a_new_service_passes(ci: str, repository: Callable[[str], Path]) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runner", ["prek", "pre-commit"])
-def test_they_take_less_than_five_seconds_once_warm(runner: str, repository: Callable[[str], Path]) -> None:
+def test_all_of_them_pass_and_leave_a_new_service_as_it_is(runner: str, repository: Callable[[str], Path]) -> None:
+    """How long that takes once they are warm, `make bench NAME=hooks` measures."""
     service = repository("github")  # it has the most
-    cold = hooks(service, runner, "--all-files")
-    assert cold.returncode == 0, cold.stdout + cold.stderr
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert hooks(service, runner, "--all-files").returncode == 0
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < WARM_CPU_SECONDS
+    done = hooks(service, runner, "--all-files")
+    assert done.returncode == 0, done.stdout + done.stderr
     assert git(service, "status", "--porcelain") == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,8 +26,8 @@ module-name = "chassis"
 
 
 @pytest.fixture(scope="module")
-def wheels(rendered: Render) -> Path:
-    service = rendered(tasks=True)
+def wheels(rendered: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    service = Path(shutil.copytree(rendered(tasks=True), tmp_path_factory.mktemp("wheels") / "my-service"))
     succeed("make", "build", cwd=service, env=without_project())
     return service / "dist"
 

@@ -12,7 +12,7 @@ from commands import run
 from conftest import git
 from environments import TEMPLATE, without_project
 
-NAMES = ["fleet", "memory", "page", "poller", "pull", "render", "rollup", "service", "tasks", "tasks_kill"]
+NAMES = ["fleet", "hooks", "memory", "page", "poller", "pull", "render", "rollup", "service", "tasks", "tasks_kill"]
 
 
 def test_without_a_name_each_is_listed_with_a_line() -> None:
