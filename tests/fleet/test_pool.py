@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+from pebble import ProcessPool
 
 from commands import run
 from fleets import Fleet
@@ -49,6 +52,52 @@ def test_a_disk_that_takes_no_results_ends_the_run_with_a_sentence(fleet: Fleet)
     assert "Traceback" not in said
 
 
+class Unused:
+    """What starts no process, and has nothing to wait for."""
+
+    def Semaphore(self, _: int) -> None:  # noqa: N802
+        """None of it is acquired."""
+
+
+# A worker that is not the first takes its time to start.
+SLOW_START = """
+import os
+import sys
+import time
+
+if "--multiprocessing-fork" in sys.argv:
+    try:
+        os.close(os.open({first!r}, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        time.sleep(2)
+"""
+
+
+def test_no_worker_is_ended_before_it_has_begun(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would say so by a traceback: what the workers share is gone by then."""
+
+    class Watched(ProcessPool):
+        def join(self, timeout: float | None = None) -> None:
+            workers = multiprocessing.active_children()
+            super().join(timeout)
+            codes.update({worker.pid: worker.exitcode for worker in workers})
+
+    codes: dict[int | None, int | None] = {}
+    monkeypatch.setattr(pool, "ProcessPool", Watched)
+    (tmp_path / "sitecustomize.py").write_text(SLOW_START.format(first=str(tmp_path / "first")), encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    fleet.add("a")
+    fleet.run("run", "--jobs", "2", "--branch", "chore/more", "--", "true")
+    assert len(codes) == 2
+    assert -signal.SIGTERM not in codes.values()
+
+
+def test_without_work_none_is_begun_nor_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "get_context", lambda _: Unused())
+    with pool.workers(2) as both:
+        assert [*both.do([])] == []
+
+
 # A worker at its end, when only a thread is waited for, which ends it once more.
 LATE = """
 import multiprocessing
@@ -66,7 +115,7 @@ def late() -> None:
 
 
 def work() -> None:
-    pool._begin()
+    pool._begin(multiprocessing.get_context("spawn").Semaphore(0))
     threading.Thread(target=late).start()
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
+from multiprocessing.synchronize import Semaphore
 from multiprocessing.util import Finalize
 from typing import NoReturn, Protocol
 
@@ -44,10 +45,15 @@ def workers(count: int) -> Iterator[Pool]:
             yield Here()
         return
     # Spawned, not forked: the parent has threads, pebble's and the progress bar's.
-    pool = ProcessPool(max_workers=count, initializer=_begin, context=get_context("spawn"))
+    context = get_context("spawn")
+    begun = context.Semaphore(0)
+    pool = ProcessPool(max_workers=count, initializer=_begin, initargs=[begun], context=context)
+    processes = Processes(pool, count)
     try:
-        yield Processes(pool, count)
+        yield processes
         pool.close()  # type: ignore[no-untyped-call]
+        # What they share goes before they are ended: a worker that has not begun would miss it, with a traceback.
+        _ = processes.has_work and all(begun.acquire(timeout=GRACE) for _ in range(count))
     except BaseException:
         pool.stop()  # type: ignore[no-untyped-call]
         raise
@@ -69,6 +75,8 @@ class Processes:
     def __init__(self, pool: ProcessPool, count: int) -> None:
         self._pool = pool
         self._workers = count
+        self.has_work = False
+        """Whether there was any: the processes are started for the first job."""
 
     def do(self, work: Iterable[Job]) -> Iterator[Result]:
         """Do `work`; yield the results as they come.
@@ -80,6 +88,7 @@ class Processes:
         while True:
             # No more are handed over than can begin: the time of a job counts from then.
             while len(running) < self._workers and (job := next(waiting, None)):
+                self.has_work = True
                 running[self._pool.schedule(_run, args=[job], timeout=job.seconds + GRACE)] = job
             if not running:
                 return
@@ -106,8 +115,8 @@ def _lost(job: Job, sentence: str) -> Result:
 _kept = contextlib.ExitStack()
 
 
-def _begin() -> None:
-    """What a worker does first: it says how it ends, and keeps what all services share.
+def _begin(begun: Semaphore) -> None:
+    """What a worker does first: it says how it ends, keeps what all services share, and that it has `begun`.
 
     Ctrl-C ends the git command that it waits for, too. It ends with that, so that nothing is written down as failed.
     """
@@ -119,6 +128,7 @@ def _begin() -> None:
     _kept.enter_context(keeping_checkouts())
     # The first thing at the end, before threads are waited for: what clears away is not to be interrupted.
     Finalize(None, _ignore_signals, exitpriority=100)
+    begun.release()
 
 
 def _end(number: int, _: object) -> NoReturn:
