@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import subprocess
 import time
@@ -13,6 +12,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from children import child
+from ports import free_port
 
 QUIET = [
     "--headless",
@@ -91,9 +93,10 @@ class Browser:
 @contextlib.contextmanager
 def browsing(profile: Path) -> Iterator[Browser]:
     """A browser with a new profile, in the empty folder `profile`."""
-    process = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
-    try:
-        port = _port(process)
+    # A port of our own choice: the driver takes one that is free for IPv6, and gives up if it is not for IPv4, too.
+    port = free_port()
+    with child("chromedriver", f"--port={port}", stdout=subprocess.PIPE) as process:
+        _await_start(process)
         options = {"args": [*QUIET, f"--user-data-dir={profile}"], "binary": shutil.which("chromium")}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         made = _asked(f"http://127.0.0.1:{port}/session", {"capabilities": {"alwaysMatch": wanted}})
@@ -102,19 +105,14 @@ def browsing(profile: Path) -> Iterator[Browser]:
             yield Browser(session)
         finally:
             _asked(session, method="DELETE")
-    finally:
-        process.terminate()
-        process.wait(10)
-        if process.stdout:
-            process.stdout.close()
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def _await_start(process: subprocess.Popen[str]) -> None:
     said = ""
     for line in process.stdout or ():
         said += line
-        if found := re.search(r"started successfully on port (\d+)", line):
-            return int(found[1])
+        if "started successfully on port" in line:
+            return
     raise AssertionError(f"chromedriver did not start:\n{said}")
 
 

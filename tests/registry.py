@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from children import child
 from ports import free_port
 
 USER = "robot"
@@ -58,14 +58,12 @@ def registry(home: Path) -> Iterator[Registry]:
         "auth": {"htpasswd": {"realm": "test", "path": str(home / "htpasswd")}},
     }
     (home / "config.yml").write_text(json.dumps(configuration), encoding="utf-8")
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(["docker-registry", "serve", home / "config.yml"], stdout=log, stderr=log)
-    try:
+    with (
+        (home / "log").open("w") as log,
+        child("docker-registry", "serve", home / "config.yml", stdout=log, stderr=log),
+    ):
         _wait(f"http://{address}/v2/", home / "log")
         yield Registry(address)
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _wait(address: str, log: Path) -> None:

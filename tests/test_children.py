@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import signal
@@ -97,6 +98,20 @@ def test_it_ends_with_a_block_that_waits_for_something_else() -> None:
             return int(await process.stdout.readline())
 
     assert is_gone(asyncio.run(begin()))
+
+
+# Who starts a process that runs beside a test. Here, too, is what is a part of a process that is ended with its test.
+STARTS = {"Popen", "create_subprocess_exec", "create_subprocess_shell"}
+STARTERS = {"children.py", "starts.py", "chassis/process/test_workers.py", "scripts/test_serving.py"}
+
+
+def test_a_process_beside_a_test_is_started_here_alone() -> None:
+    found = set()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        calls = (node.func for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call))
+        if STARTS & {getattr(call, "attr", getattr(call, "id", "")) for call in calls}:
+            found.add(path.relative_to(Path(__file__).parent).as_posix())
+    assert found == STARTERS
 
 
 @pytest.fixture

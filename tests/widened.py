@@ -152,8 +152,7 @@ def embedded(service: Path, python: Path, folder: Path) -> Deploy:
 def networked(service: Path, python: Path, folder: Path) -> Iterator[Deploy]:
     """A deploy on PostgreSQL and Redis. Skips the test where they are not, or fails it where they must be."""
     with database(python) as url, queue("redis", python) as variables:
-        variables |= {"DATABASE_URL": url, "APP_TASKS_LEASE_SECONDS": "1"}
-        yield _migrated(Deploy(_copied(service, folder), python, variables))
+        yield _migrated(Deploy(_copied(service, folder), python, {**variables, "DATABASE_URL": url}))
 
 
 def _copied(service: Path, folder: Path) -> Path:

@@ -20,6 +20,7 @@ from alerting import CASES, COMPONENT_LABEL, RELEASE_LABEL, SEVERITY, Case, Rele
 from answers import capability_sets, label
 from answers import charts as sets_of_charts
 from chart_values import flag
+from children import child
 from commands import Done, run, succeed
 from conftest import Render
 from environments import EVERYTHING
@@ -269,12 +270,8 @@ def prometheus(service: Path, scraped: Running, home: Path) -> Iterator[str]:
     port = free_port()
     options = [f"--storage.tsdb.path={home / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
     command = ["prometheus", f"--config.file={config}", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with child(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def asked(address: str) -> Any:

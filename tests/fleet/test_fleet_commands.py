@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from children import child
 from conftest import commit, git
 from fleets import BRANCH, Fleet
 from twelvefold.fleet.results import Results, TurnOutcome
@@ -32,11 +34,11 @@ def trees(fleet: Fleet) -> dict[str, str]:
     }
 
 
-def begun(fleet: Fleet, *options: str) -> subprocess.Popen[str]:
-    """A rollup of the fleet in a process of its own."""
+def begun(fleet: Fleet, *options: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    """A rollup of the fleet in a process of its own, for as long as the block lasts."""
     command = [str(Path(sys.executable).parent / "twelvefold"), "fleet", "rollup", "--jobs", "1", *options]
     where = ["--fleet", str(fleet.folder / "fleet.toml")]
-    return subprocess.Popen([*command, *where], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return child(*command, *where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def test_one_bad_repository_never_stops_the_others(fleet: Fleet) -> None:
@@ -148,12 +150,12 @@ def test_only_some_names(fleet: Fleet) -> None:
 def test_what_was_killed_goes_on(fleet: Fleet) -> None:
     names = [f"s{number}" for number in range(8)]
     fleet.add(*names)
-    process = begun(fleet)
-    deadline = time.monotonic() + 60
-    while len(fleet.results()) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with begun(fleet) as process:
+        deadline = time.monotonic() + 60
+        while len(fleet.results()) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
     before = fleet.results()
     assert 3 <= len(before) < len(names)
     after = fleet.rollup()
@@ -167,8 +169,10 @@ def test_what_was_killed_goes_on(fleet: Fleet) -> None:
 def test_two_runs_at_once_do_nothing_twice(fleet: Fleet) -> None:
     names = [f"s{number}" for number in range(4)]
     fleet.add(*names)
-    runs = [begun(fleet, "--state", str(fleet.folder / f"state{number}")) for number in range(2)]
-    said = [run.communicate(timeout=120)[0] for run in runs]
+    first, second = (begun(fleet, "--state", str(fleet.folder / f"state{number}")) for number in range(2))
+    with first as one, second as other:
+        runs = [one, other]
+        said = [run.communicate(timeout=120)[0] for run in runs]
     assert {run.returncode for run in runs} <= {0, 3}, said  # 3: the other was faster with a branch
     fleet.rollup()
     assert all(len(fleet.commits(name, BRANCH)) == 2 for name in names)

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from children import child
 from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Fault, Forge, serving
 from required import require_proc
+from starts import real_starts
 from twelvefold.fleet.forges import USERS
 from twelvefold.fleet.forges.base import shortened
 from twelvefold.fleet.results import TurnOutcome
@@ -177,11 +179,14 @@ def test_the_token_is_nowhere(kind: str, fleet: Fleet, forge: Forge) -> None:
     command = [program, "fleet", "rollup", "--jobs", "2", "--fleet", str(fleet.folder / "fleet.toml")]
     environment = {**os.environ, "GIT_TRACE": str(trace), "GIT_TRACE_CURL": "0"}
     seen: list[bytes] = []
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    while process.poll() is None:
-        for name in ("cmdline", "environ"):
-            seen += [line for path in Path("/proc").glob(f"[0-9]*/{name}") if (line := _read(path))]
-    said = process.communicate()[0]
+    with (
+        real_starts(),
+        child(*command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+    ):
+        while process.poll() is None:
+            for name in ("cmdline", "environ"):
+                seen += [line for path in Path("/proc").glob(f"[0-9]*/{name}") if (line := _read(path))]
+        said = process.communicate()[0].encode()
     assert process.returncode == 0, said
     written = [
         path.read_bytes() for path in fleet.folder.rglob("*") if path.is_file() and path.name not in {"trace", "token"}

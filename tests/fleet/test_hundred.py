@@ -20,17 +20,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from children import child
 from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Forge, serving
 from histories import History
+from starts import real_starts
 from twelvefold.fleet.results import Result, Results, TurnOutcome
 
 pytestmark = pytest.mark.slow
@@ -102,7 +104,7 @@ class Hundred:
     ordinary: list[str]
     forge: Forge
     late: str
-    begun: list[subprocess.Popen[str]] = field(default_factory=list)
+    begun: ExitStack
 
     @property
     def count(self) -> int:
@@ -118,24 +120,11 @@ class Hundred:
         self.fleet.configure(forge + text, **{"services": services, **values})
 
     def begin(self, *options: str, state: str = ".fleet") -> subprocess.Popen[str]:
-        """A rollup in a process group of its own. It is ended with the block that the repositories are copied for."""
+        """A rollup in a process of its own. It is ended with the block that the repositories are copied for."""
         files = ("--fleet", str(self.fleet.folder / "fleet.toml"), "--state", str(self.fleet.folder / state))
-        process = subprocess.Popen(
-            [PROGRAM, "fleet", "rollup", *files, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.begun.append(process)
-        return process
-
-    def end(self) -> None:
-        """End what still runs: a test that failed leaves it."""
-        for process in self.begun:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with real_starts():
+            return self.begun.enter_context(child(PROGRAM, "fleet", "rollup", *files, *options, **pipes))
 
     def run(self, *options: str, state: str = ".fleet", exit_code: int = 3) -> str:
         process = self.begin(*options, state=state)
@@ -203,7 +192,7 @@ def made(request: pytest.FixtureRequest, beginning: Path, tmp_path_factory: pyte
         source = fleet.repository(f"acme/{ordinary[number % len(EDITS)]}")
         shutil.copytree(source, fleet.repository(f"acme/{name}"))
     with serving(fleet.folder / "git") as forge:
-        _trouble(Hundred(fleet, ordinary, forge, ""))
+        _trouble(Hundred(fleet, ordinary, forge, "", ExitStack()))
         requests = forge.requests
     shutil.rmtree(fleet.folder / ".fleet")
     return Made(fleet, ordinary, requests)
@@ -251,8 +240,7 @@ def copied(made: Made, folder: Path) -> Iterator[Hundred]:
         late = stack.enter_context(answering_late())
         forge = stack.enter_context(serving(fleet.folder / "git"))
         forge.requests, forge.archived = copy.deepcopy(made.requests), {"acme/archived"}
-        hundred = Hundred(fleet, made.ordinary, forge, late)
-        stack.callback(hundred.end)
+        hundred = Hundred(fleet, made.ordinary, forge, late, stack)
         hundred.configure()
         yield hundred
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from children import child
 from commands import run, succeed
 from conftest import Render, commit, git
 from environments import ADDRESS, CHASSIS_VERSION, EVERYTHING, TEMPLATE, without_project
@@ -106,21 +107,19 @@ def hooks_pass_and_notice_what_is_wrong(service: Path, environment: dict[str, st
 
 
 def serves_and_stops(service: Path, environment: dict[str, str]) -> None:
-    process = subprocess.Popen(
-        ["make", "run"], cwd=service, env={**environment, "PORT": "0"}, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", line):
-            said = succeed("curl", "--silent", "--fail", f"{found[1]}/api/v1/greeting")
-            assert said == '{"message":"Hello, World!"}'
-            process.terminate()
-            break
-    else:
-        raise AssertionError("".join(lines))
-    rest = process.communicate(timeout=30)[0]
+    with child("make", "run", cwd=service, env={**environment, "PORT": "0"}, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", line):
+                said = succeed("curl", "--silent", "--fail", f"{found[1]}/api/v1/greeting")
+                assert said == '{"message":"Hello, World!"}'
+                process.terminate()
+                break
+        else:
+            raise AssertionError("".join(lines))
+        rest = process.communicate(timeout=30)[0]
     assert "stopped" in rest
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from children import child
 from environments import CHASSIS_TESTS, chassis_path
 
 Answer = Callable[[list[bytes]], bytes]
@@ -50,10 +51,8 @@ REQUESTS = st.one_of(
 def answer(python: Path) -> Iterator[Answer]:
     """What the service's side of a connection answers to pieces, in a process with what a service needs."""
     environment = {**os.environ, "PYTHONPATH": chassis_path()}
-    command = [python, CHASSIS_TESTS / "wire.py"]
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    ) as process:
+    pipes: dict[str, int] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 1}
+    with child(python, CHASSIS_TESTS / "wire.py", env=environment, **pipes) as process:
         given, said = process.stdin, process.stdout
         assert given
         assert said

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from children import child
 from commands import run
 from conftest import commit, git
 from histories import FILES, MERGED, SLUG, History, edit, render, twelvefold, write
@@ -222,18 +223,13 @@ def test_a_full_disk_is_exit_code_3_and_can_be_finished(step: int, case: Case) -
 def test_ctrl_c_really(case: Case) -> None:
     """A signal to the process itself, while the lock of the dependencies is made."""
     write(case.tmp, "bin/uv", '#!/bin/sh\ntouch "$4/.git/started"\nexec sleep 60\n')
-    process = subprocess.Popen(
-        [*TWELVEFOLD, "rollup", case.service, "--template", case.history.repository],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    while not (case.service / ".git/started").exists():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # as the terminal does: uv gets it too
-    said, _ = process.communicate(timeout=30)
+    command = (*TWELVEFOLD, "rollup", case.service, "--template", case.history.repository)
+    with child(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        while not (case.service / ".git/started").exists():
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does: uv gets it too
+        said, _ = process.communicate(timeout=30)
     assert (process.returncode, "Interrupted." in said, "Traceback" in said) == (130, True, False), said
     write(case.tmp, "bin/uv", UV)
     code, said = case.rollup()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from children import child
 from conftest import Render
 from ports import free_port
 from required import require_program
 from running import Running, children_of, environment_of, resident, running
-from widened import Deploy
+from widened import Deploy, until
 
 # What else tries to break the promise, where the chassis is tested: for the page of the factors.
 ALSO = ("tests/chassis/process/test_rolling_restart.py",)
@@ -37,8 +38,7 @@ def load_during(service: Running, seconds: float, sig: int = signal.SIGTERM) -> 
     """Send requests as fast as one thread can; after half a second, send `sig`."""
     url = f"http://127.0.0.1:{service.port}{PATH}"
     options = ["--threads", "1", "--connections", "16", "--duration", f"{seconds:.0f}s"]
-    command = [str(require_program("wrk")), *options, url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+    with child(require_program("wrk"), *options, url, stdout=subprocess.PIPE) as load:
         time.sleep(0.5)
         service.process.send_signal(sig)
         output = load.communicate(timeout=30)[0]
@@ -88,19 +88,14 @@ def test_it_may_be_killed_and_started_again_and_again(rendered: Render, python: 
 def test_a_signal_while_it_starts_ends_it_at_once(rendered: Render, python: Path) -> None:
     service = rendered()
     for seconds in (0.05, 0.2, 0.5):
-        starting = subprocess.Popen(
-            [python, "-m", "my_service", "serve"],
-            cwd=service,
-            env=environment_of(service),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        with starting:
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        environment = environment_of(service)
+        with child(python, "-m", "my_service", "serve", cwd=service, env=environment, **pipes) as starting:
             time.sleep(seconds)
             starting.terminate()
             assert starting.wait(10) in (0, -signal.SIGTERM)
             assert starting.stderr is not None
-            assert starting.stderr.read() == b""
+            assert starting.stderr.read() == ""
 
 
 def test_a_parent_that_is_killed_leaves_no_process(rendered: Render, python: Path) -> None:
@@ -141,12 +136,13 @@ def test_a_worker_that_is_stopped_finishes_what_it_is_at(networked: Deploy) -> N
 
 
 def test_what_a_killed_worker_was_at_is_done_by_another(networked: Deploy) -> None:
-    with networked.running() as serving, networked.running("worker") as killed:
+    lease = {"APP_TASKS_LEASE_SECONDS": "6"}  # a worker may stand still for four of them, and keeps what it holds
+    with networked.running() as serving, networked.running("worker", **lease) as killed:
         task = networked.later(serving, "survived", 1.5)
         networked.await_status(serving, task, "running")
         killed.process.kill()
-        with networked.running("worker"):
-            networked.await_status(serving, task, "done")
+        with networked.running("worker", **lease):
+            until(lambda: networked.status(serving, task) == "done", seconds=60)
         assert networked.notes(serving).count("survived") == 1
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from children import child
 from commands import run
 from conftest import Render
 from environments import service_path
@@ -164,22 +165,17 @@ def test_no_file_is_opened_for_writing(service: Path, python: Path, tmp_path: Pa
 
 def test_a_reader_that_is_gone_breaks_no_request(service: Path, python: Path) -> None:
     port = free_port()
-    process = subprocess.Popen(
-        [python, "-m", "my_service", "serve"],
-        cwd=service,
-        env=environment_of(service, PORT=str(port)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    with process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    environment = environment_of(service, PORT=str(port))
+    with child(python, "-m", "my_service", "serve", cwd=service, env=environment, **pipes) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        while b"listening" not in process.stdout.readline():
+        while "listening" not in process.stdout.readline():
             assert process.poll() is None
         process.stdout.close()
-        unheard = Running(process, host="127.0.0.1", port=port)  # type: ignore[arg-type] # in bytes
+        unheard = Running(process, host="127.0.0.1", port=port)
         statuses = [unheard.get(f"/api/v1/{path}").status for path in ("greeting", "fail", "warn", "log", "greeting")]
         assert statuses == [200, 500, 200, 200, 200]
         process.terminate()
         assert process.wait(10) == 0
-        assert process.stderr.read() == b""
+        assert process.stderr.read() == ""
