@@ -16,6 +16,8 @@ export UV_PYTHON_DOWNLOADS ?= never
 # A company's proxy signs with an authority that the system knows. uv asks the system only if it is told to, and there is one.
 STORES := /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem
 export UV_SYSTEM_CERTS ?= $(if $(wildcard $(STORES)),true,false)
+# What fetches packages does it as pip is told to: from its index, through its proxy.
+FETCH := $(if $(PYTHON),"$(PYTHON)" '<<cookiecutter.project_slug>>/.fetch.py')
 # Python run in the template's folder must leave nothing there: what lies there is rendered.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 # Thousands of processes are started here; where nothing may be written, each compiles all that it imports.
@@ -37,18 +39,18 @@ help: ## Show what can be done
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or say where: make PYTHON=/path/to/python3"; exit 2; }
 	@echo "Installing uv $(UV_VERSION) into .tools/ ..."
 	@"$(PYTHON)" -m venv --clear .tools
-	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(FETCH) .tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
 uv.lock: pyproject.toml | $(TOOLS)
-	@"$(UV)" lock --quiet
+	@$(FETCH) "$(UV)" lock --quiet
 	@touch $@
 
 .PHONY: moved
 .venv/installed: pyproject.toml uv.lock $(MOVED) | $(TOOLS)
 	@echo "Installing the template's own tools into .venv/ ..."
 	@$(if $(MOVED),rm -rf .venv)
-	@"$(UV)" sync --frozen --quiet
+	@$(FETCH) "$(UV)" sync --frozen --quiet
 	@pwd -P >$@
 
 .PHONY: install

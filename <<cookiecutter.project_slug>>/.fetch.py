@@ -1,0 +1,206 @@
+"""Run a command that fetches packages as pip is told to: from its index, through its proxy, trusting its authority.
+
+Used by the Makefile: python .fetch.py uv sync --frozen. The template owns this file. What uv or the environment says by
+itself wins: then nothing of pip's is taken. An index that pip has, and uv.lock has not, is asked for the same files by
+their hashes; uv.lock stays as it is. The exit code is the command's. docs/closed-network.md of the template tells more.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+PYPI = "https://pypi.org/simple"
+OF_UV = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX", "UV_FIND_LINKS")
+KEYS_OF_UV = ("index-url", "extra-index-url", "find-links", "no-index")
+SECTIONS = ("global", "install", ":env:")  # the later wins, as for pip
+OF_SYNC_ALONE = ("--compile-bytecode", "--no-editable", "--no-install-local")  # `uv export` does not know them
+MOST_KEPT = 65_536  # of what the command wrote to stderr, in bytes, to look for a known cause
+
+ADVICE = (
+    (
+        r"UnknownIssuer|invalid peer certificate|CERTIFICATE_VERIFY_FAILED",
+        "The index is signed by an authority that is not trusted here. Put it into the system's store, or say where it "
+        "is: pip config set global.cert /path/to/authority.pem",
+    ),
+    (
+        r"\b(401|403|407)\b|[Uu]nauthorized|[Ff]orbidden",
+        "The index or the proxy wants to know who asks: a machine, login and password in ~/.netrc, or in the address.",
+    ),
+    (
+        r"dns error|failed to lookup|[Cc]onnection refused|[Nn]etwork is unreachable|[Nn]ame or service not known|"
+        r"[Nn]o route to host|tunnel|[Cc]onnect(ion)? timed? ?out|error sending request|operation timed out",
+        "The index cannot be reached. Where there is another: pip config set global.index-url "
+        "https://index.example/simple; where there is a proxy: export HTTPS_PROXY=http://proxy.example:3128",
+    ),
+)
+
+
+def settings_of_pip(told: str) -> dict[str, str]:
+    """What `pip config list` told: each setting with its value. Lines that are none, such as warnings, are left out."""
+    found: dict[str, str] = {}
+    lines = [match for line in told.splitlines() if (match := re.fullmatch(r"([\w:-]+)\.([\w-]+)=(.*)", line))]
+    for section in SECTIONS:
+        for line in lines:
+            if line[1] == section:
+                with contextlib.suppress(ValueError, SyntaxError):
+                    found[line[2]] = str(ast.literal_eval(line[3]))
+    return found
+
+
+def variables_of(settings: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The variables of uv for settings of pip, beside those that are `given` already."""
+    index = settings.get("index-url", "")
+    extra = [url for url in settings.get("extra-index-url", "").split() if _exists(url)]
+    proxy = settings.get("proxy", "")
+    wanted = {
+        "UV_DEFAULT_INDEX": "" if _same(index, PYPI) else index,
+        "UV_INDEX": " ".join(extra),
+        "UV_INSECURE_HOST": " ".join(settings.get("trusted-host", "").split()),
+        "SSL_CERT_FILE": settings.get("cert", ""),
+        "HTTPS_PROXY": proxy,
+        "HTTP_PROXY": proxy,
+    }
+    taken = {name.upper() for name, value in given.items() if value}
+    if "ALL_PROXY" in taken:
+        taken |= {"HTTPS_PROXY", "HTTP_PROXY"}
+    return {name: value for name, value in wanted.items() if value and name not in taken}
+
+
+def has_index_of_its_own(folder: Path, given: Mapping[str, str]) -> bool:
+    """Whether uv is told of an index: by the environment, by a uv.toml, or by a pyproject.toml from `folder` upwards.
+
+    An explicit index serves those packages alone that name it, so it is none in the place of PyPI.
+    """
+    if any(given.get(name) for name in OF_UV):
+        return True
+    return any(_names_an_index(table) for table in _tables_of_uv(folder, given))
+
+
+def _tables_of_uv(folder: Path, given: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
+    for parent in (folder, *folder.parents):
+        yield _read(parent / "uv.toml")
+        tool = _read(parent / "pyproject.toml").get("tool")
+        of_uv = tool.get("uv") if isinstance(tool, dict) else None
+        if isinstance(of_uv, dict):
+            yield of_uv
+    home = Path(given.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    systems = (given.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+    for path in (given.get("UV_CONFIG_FILE"), home / "uv/uv.toml", *(f"{each}/uv/uv.toml" for each in systems)):
+        if path:
+            yield _read(Path(path))
+    yield _read(Path("/etc/uv/uv.toml"))
+
+
+def _names_an_index(of_uv: Mapping[str, object]) -> bool:
+    indexes = of_uv.get("index")
+    own = [one for one in indexes if isinstance(one, dict)] if isinstance(indexes, list) else []
+    return any(not one.get("explicit") for one in own) or any(of_uv.get(key) for key in KEYS_OF_UV)
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # what is no TOML, uv says itself
+        return {}
+
+
+def registries(lock: str) -> set[str]:
+    """The indexes that a uv.lock names, without what is local."""
+    found = re.findall(r'^source = \{ registry = "([^"]+)" \}', lock, re.MULTILINE)
+    return {url for url in found if "://" in url}
+
+
+def _same(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")
+
+
+def _exists(url: str) -> bool:
+    """Whether an index may be there: pip goes on without a folder that is not, and uv would not."""
+    parts = urlsplit(url)
+    if parts.scheme in ("", "file"):
+        return Path(unquote(parts.path)).is_dir()
+    return True
+
+
+def of_pip() -> dict[str, str]:
+    """The settings of this Python's pip, or else of that of the Python that its environment is of; none without a pip."""
+    for python in dict.fromkeys((sys.executable, getattr(sys, "_base_executable", sys.executable))):
+        command = [python, "-m", "pip", "--no-input", "config", "list"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)  # noqa: S603
+        if done.returncode == 0:
+            return settings_of_pip(done.stdout.decode(errors="replace"))
+    return {}
+
+
+def fetch(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run `command`, pass on what it writes, and add to a failure what can be done about it. Returns its exit code."""
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:  # noqa: S603
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has it too, and says how it ends
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        kept, stream = b"", process.stderr
+        while stream and (piece := os.read(stream.fileno(), 8192)):
+            sys.stderr.buffer.write(piece)
+            sys.stderr.buffer.flush()
+            kept = (kept + piece)[-MOST_KEPT:]
+    code = process.returncode
+    if code > 0 and (advice := advice_on(kept.decode(errors="replace"))):
+        sys.stderr.write(f"{advice}\n")
+    return code if code >= 0 else 128 - code
+
+
+def advice_on(said: str) -> str:
+    """What to do about a failure that is known, in one line; "" about any other."""
+    return next((advice for cause, advice in ADVICE if re.search(cause, said)), "")
+
+
+def by_hashes(command: Sequence[str], environment: Mapping[str, str], root: Path) -> int:
+    """Install what the uv.lock in `root` names from the index that the environment names: `command` finds it done."""
+    uv, _, *options = command
+    options = [option for option in options if option not in OF_SYNC_ALONE]
+    quiet = [option for option in options if option == "--quiet"]
+    target = root / (environment.get("UV_PROJECT_ENVIRONMENT") or ".venv")
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = f"{folder}/requirements.txt"
+        export = [uv, "export", *options, *{"--quiet"} - {*quiet}, "--no-emit-local", "--output-file", wanted]
+        done = subprocess.run(export, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        if done.returncode:
+            return done.returncode
+        if not (target / "pyvenv.cfg").exists() and (code := fetch([uv, "venv", *quiet, str(target)], environment)):
+            return code
+        return fetch(
+            [uv, "pip", "install", *quiet, "--no-deps", "--python", str(target), "--requirement", wanted], environment
+        )
+
+
+def main(command: Sequence[str]) -> int:
+    """Run `command` with what pip is told of."""
+    environment = dict(os.environ)
+    if Path(command[0]).name == "uv" and not has_index_of_its_own(Path.cwd(), environment):
+        environment |= variables_of(of_pip(), environment)
+        default = environment.get("UV_DEFAULT_INDEX")
+        # Services of one workspace share the lock of its root.
+        root = next((folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "uv.lock").is_file()), None)
+        if default and root and command[1] == "sync":
+            named = registries((root / "uv.lock").read_text(encoding="utf-8"))
+            if not all(_same(url, default) for url in named) and (code := by_hashes(command, environment, root)):
+                return code
+    try:
+        return fetch(command, environment)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} cannot be run: {error.strerror}\n")
+        return 127
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
