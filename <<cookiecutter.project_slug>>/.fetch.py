@@ -25,6 +25,7 @@ OF_UV = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "
 KEYS_OF_UV = ("index-url", "extra-index-url", "find-links", "no-index")
 SECTIONS = ("global", "install", ":env:")  # the later wins, as for pip
 OF_SYNC_ALONE = ("--compile-bytecode", "--no-editable", "--no-install-local")  # `uv export` does not know them
+LENT = Path("/run/secrets/authority")  # to the build of an image
 MOST_KEPT = 65_536  # of what the command wrote to stderr, in bytes, to look for a known cause
 
 ADVICE = (
@@ -134,7 +135,7 @@ def _exists(url: str) -> bool:
 
 
 def of_pip() -> dict[str, str]:
-    """The settings of this Python's pip, or else of that of the Python that its environment is of; none without a pip."""
+    """The settings of this Python's pip, or else of that of the Python that its environment is of; none without."""
     for python in dict.fromkeys((sys.executable, getattr(sys, "_base_executable", sys.executable))):
         command = [python, "-m", "pip", "--no-input", "config", "list"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)  # noqa: S603
@@ -185,7 +186,8 @@ def by_hashes(command: Sequence[str], environment: Mapping[str, str], root: Path
 
 def main(command: Sequence[str]) -> int:
     """Run `command` with what pip is told of."""
-    environment = dict(os.environ)
+    lent = {"SSL_CERT_FILE": str(LENT), "PIP_CERT": str(LENT)} if LENT.is_file() else {}
+    environment = {**lent, **os.environ}
     if Path(command[0]).name == "uv" and not has_index_of_its_own(Path.cwd(), environment):
         environment |= variables_of(of_pip(), environment)
         default = environment.get("UV_DEFAULT_INDEX")

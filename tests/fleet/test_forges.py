@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.server
 import os
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from children import child
+from commands import run
 from conftest import git
 from fleets import BRANCH, Fleet
 from forge_server import TOKEN, Fault, Forge, serving
+from index_server import served
 from required import require_proc
 from starts import real_starts
 from twelvefold.fleet.forges import USERS
@@ -221,3 +226,40 @@ def test_a_token_does_not_follow_to_another_host(kind: str, fleet: Fleet, forge:
 def test_a_body_that_is_longer_than_may_be_ends_with_a_whole_line(body: str, kept: str) -> None:
     end = "" if kept == body else "\n\n… The report is longer than the forge takes.\n"
     assert shortened(body, 7) == kept + end
+
+
+class Json(http.server.BaseHTTPRequestHandler):
+    """Says yes to everything."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"yes": true}')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+ASK = {
+    "gitlab": "client(url, None).http_get('/version')",
+    "github": "client(url, None).requester.requestJsonAndCheck('GET', '/version')[1]",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forge_of_the_company_s_own_authority_is_trusted_where_the_system_trusts_it(
+    kind: str, tmp_path: Path
+) -> None:
+    """SSL_CERT_FILE stands in for the system's store: OpenSSL reads it in the place of that."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    script = "import sys; from twelvefold.fleet.forges.{kind} import client; url = sys.argv[1]; print({ask}['yes'])"
+    command = (sys.executable, "-c", script.format(kind=kind, ask=ASK[kind]))
+    with served(Json, context) as url:
+        trusted = run(*command, url, env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "authority.pem")})
+        assert (trusted.returncode, trusted.stdout) == (0, "True\n"), trusted.stderr
+        if kind == "gitlab":  # the other waits longer before it gives up
+            assert "CERTIFICATE_VERIFY_FAILED" in run(*command, url).stderr

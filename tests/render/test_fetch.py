@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import re
 import shutil
@@ -271,3 +272,34 @@ def test_it_is_the_pip_of_the_python_that_make_has(tmp_path: Path) -> None:
         succeed(tmp_path / "venv/bin/python", FETCH, show, "lock", cwd=tmp_path, env=environment)
         said = (tmp_path / "env").read_text(encoding="utf-8")
         assert re.findall(r"UV_DEFAULT_INDEX=(.*)", said) == [index] * bool(index)
+
+
+def test_the_build_of_an_image_is_lent_what_somebody_says(fresh: Render, tmp_path: Path) -> None:
+    service = fresh()
+    (service / "uv.lock").touch()
+    builder = tmp_path / "builder"
+    builder.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    builder.chmod(0o755)
+    command = ("make", "--silent", "image", f"BUILDER={builder}", "VERSION=1")
+    assert "--secret" not in succeed(*command, cwd=service, env=without_project())
+    said = succeed(*command, "PIP_CONF=/etc/pip.conf", "AUTHORITY=/a b.pem", cwd=service, env=without_project())
+    secrets = [given for option, given in itertools.pairwise(said.splitlines()) if option == "--secret"]
+    assert secrets == ["id=pip,src=/etc/pip.conf", "id=authority,src=/a b.pem"]
+
+
+def test_each_command_of_the_image_that_fetches_is_lent_both(rendered: Render) -> None:
+    text = (rendered() / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    fetching = [line for line in text.splitlines() if re.search(r"pip install|uv sync", line)]
+    assert len(fetching) == 3
+    for line in fetching:
+        assert "--mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=authority " in line
+        assert re.search(r"/uv/bin/python \.fetch\.py /uv/bin/(pip install|uv sync) ", line)
+
+
+@pytest.mark.parametrize("of", ["service", "template"])
+def test_no_command_of_make_fetches_by_itself(of: str, rendered: Render) -> None:
+    """`uv run --frozen` finds all there; the others ask nobody."""
+    text = ((rendered() if of == "service" else TEMPLATE) / "Makefile").read_text(encoding="utf-8")
+    alone = re.findall(r'(?<!\$\(FETCH\) )"\$\(UV\)" (\w+)', text)
+    assert {*alone} <= {"run", "version", "export"}
+    assert len(re.findall(r"\$\(FETCH\) ", text)) >= (8 if of == "service" else 3)

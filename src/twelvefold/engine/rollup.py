@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -212,6 +213,7 @@ def lock_dependencies(service: Path, *options: str) -> Decision | None:
     try:
         done = subprocess.run(  # noqa: S603 - the user's uv
             [uv, "lock", "--quiet", *options, "--project", service],
+            env={"UV_SYSTEM_CERTS": _has_store(), **os.environ},
             capture_output=True,
             text=True,
             check=False,
@@ -229,6 +231,14 @@ def lock_dependencies(service: Path, *options: str) -> Decision | None:
             Outcome.FAILED, "uv.lock", note=f"could not be made new: {reason}. Fix it and run: make uv.lock"
         )
     return None
+
+
+def _has_store() -> str:
+    """Whether there is a store of authorities: without one uv must not be told to ask it."""
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    return "true" if paths.cafile or paths.capath else "false"
 
 
 def commit(repository: Repository, paths: Iterable[str], message: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import truststore
+
 from twelvefold.errors import FailedError, RefusedError
 from twelvefold.repository_url import on_forge
 
@@ -78,6 +80,11 @@ class NoForge:
 
     def close(self, request: MergeRequest, comment: str) -> None:
         return None
+
+
+def trust_the_system() -> None:
+    """Let requests trust the authorities that the system trusts, or SSL_CERT_FILE names, a company's own among them."""
+    truststore.inject_into_ssl()
 
 
 def address(url: str) -> tuple[str, str]:

@@ -9,7 +9,17 @@ import requests
 from github import Auth, Github, GithubException, GithubRetry
 
 from twelvefold.errors import FailedError
-from twelvefold.fleet.forges.base import RIGHTS, TIMEOUT, TRIES, Draft, MergeRequest, address, refused, shortened
+from twelvefold.fleet.forges.base import (
+    RIGHTS,
+    TIMEOUT,
+    TRIES,
+    Draft,
+    MergeRequest,
+    address,
+    refused,
+    shortened,
+    trust_the_system,
+)
 
 Answer = TypeVar("Answer")
 
@@ -76,6 +86,7 @@ class GitHub:
 
 def client(api: str, token: str | None) -> Github:
     """A client that waits out the rate limit as its headers say, and tries again after 5xx, a few times."""
+    trust_the_system()
     return Github(
         base_url=api,
         auth=Auth.Token(token) if token else None,

@@ -21,6 +21,7 @@ from twelvefold.fleet.forges.base import (
     address,
     refused,
     shortened,
+    trust_the_system,
 )
 
 Answer = TypeVar("Answer")
@@ -121,6 +122,7 @@ class GitLabPush(NoForge):
 
 def client(url: str, token: str | None) -> gitlab.Gitlab:
     """A client that waits 429 out as Retry-After says, and tries again after 5xx and lost connections, a few times."""
+    trust_the_system()
     # Not as `private_token`: its header follows a redirect to another host. GitLab takes all its tokens as a bearer.
     made = gitlab.Gitlab(url, oauth_token=token, timeout=TIMEOUT, retry_transient_errors=True, user_agent="twelvefold")
     made.http_request = _bounded(made.http_request)  # type: ignore[method-assign]
