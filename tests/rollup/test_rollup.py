@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from conftest import commit, git
 from histories import History, edit, render, rolled_up, team_s, twelvefold, write
 from trees import tree
+from twelvefold.engine.rollup import lock_dependencies
 
 
 @pytest.fixture
@@ -155,3 +158,18 @@ def test_a_byte_order_mark_is_no_reason_to_fail(history: History, service: Path)
     history.release("0.2.0", {"pyproject.toml": history.files["pyproject.toml"].replace("= 100", "= 110")})
     rolled_up(history, service, "0.2.0")
     assert (service / "pyproject.toml").read_text() == "\ufeff" + text.replace("= 100", "= 110")
+
+
+@pytest.mark.parametrize("said", ["", "false"])
+def test_a_lock_is_made_as_make_makes_it(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a uv that asks the system for authorities where it has any, unless somebody says otherwise."""
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\nprintf %s "$UV_SYSTEM_CERTS" >"$(dirname "$0")/told"\n', encoding="utf-8")
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("UV_SYSTEM_CERTS", raising=False)
+    if said:
+        monkeypatch.setenv("UV_SYSTEM_CERTS", said)
+    assert lock_dependencies(tmp_path) is None
+    paths = ssl.get_default_verify_paths()
+    assert (tmp_path / "told").read_text(encoding="utf-8") == (said or str(bool(paths.cafile or paths.capath)).lower())
