@@ -18,7 +18,6 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 PYPI = "https://pypi.org/simple"
 OF_UV = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX", "UV_FIND_LINKS")
@@ -60,13 +59,14 @@ def settings_of_pip(told: str) -> dict[str, str]:
 
 
 def variables_of(settings: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The variables of uv for settings of pip, beside those that are `given` already."""
+    """The variables of uv for settings of pip, beside those that are `given` already.
+
+    An extra index is none of them: pip takes from it what has the name of anybody's package, and uv.lock would name it.
+    """
     index = settings.get("index-url", "")
-    extra = [url for url in settings.get("extra-index-url", "").split() if _exists(url)]
     proxy = settings.get("proxy", "")
     wanted = {
         "UV_DEFAULT_INDEX": "" if _same(index, PYPI) else index,
-        "UV_INDEX": " ".join(extra),
         "UV_INSECURE_HOST": " ".join(settings.get("trusted-host", "").split()),
         "SSL_CERT_FILE": settings.get("cert", ""),
         "HTTPS_PROXY": proxy,
@@ -124,14 +124,6 @@ def registries(lock: str) -> set[str]:
 
 def _same(one: str, other: str) -> bool:
     return one.rstrip("/") == other.rstrip("/")
-
-
-def _exists(url: str) -> bool:
-    """Whether an index may be there: pip goes on without a folder that is not, and uv would not."""
-    parts = urlsplit(url)
-    if parts.scheme in ("", "file"):
-        return Path(unquote(parts.path)).is_dir()
-    return True
 
 
 def of_pip() -> dict[str, str]:

@@ -72,7 +72,7 @@ def test_whatever_pip_says_is_no_fault(told: str) -> None:
         ({}, {}, {}),
         ({"index-url": "https://pypi.org/simple/"}, {}, {}),
         ({"index-url": "https://a.example/simple"}, {}, {"UV_DEFAULT_INDEX": "https://a.example/simple"}),
-        ({"extra-index-url": "file:///opt/no/such /opt/none https://b.example"}, {}, {"UV_INDEX": "https://b.example"}),
+        ({"extra-index-url": "file:///opt/pypi/simple https://b.example"}, {}, {}),
         ({"cert": "/a.pem"}, {"SSL_CERT_FILE": "/b.pem"}, {}),
         ({"proxy": "http://p:3128"}, {}, {"HTTPS_PROXY": "http://p:3128", "HTTP_PROXY": "http://p:3128"}),
         ({"proxy": "http://p:3128"}, {"https_proxy": "http://q"}, {"HTTP_PROXY": "http://p:3128"}),
