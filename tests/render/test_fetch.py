@@ -249,10 +249,15 @@ def test_what_uv_is_told_by_itself_wins(company: Company) -> None:
 
 
 def test_a_new_lock_is_of_the_index_that_pip_has(company: Company) -> None:
+    """Without the password that pip's setting has."""
     (company.service / "uv.lock").unlink()
+    address = company.index
+    company.index = address.replace("://", "://robot:hunter2@")
     done = company.make("install", company.environment())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert company.index in (company.service / "uv.lock").read_text(encoding="utf-8")
+    lock = (company.service / "uv.lock").read_text(encoding="utf-8")
+    assert address in lock
+    assert "hunter2" not in lock
 
 
 def test_it_is_the_pip_of_the_python_that_make_has(tmp_path: Path) -> None:
