@@ -83,10 +83,6 @@ test: $(if $(ARGS),test-some,test-engine test-template test-chassis) ## Run the 
 test-some: install
 	@pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 $(ARGS)
 
-.PHONY: test-chassis
-test-chassis: LANE := not slow
-test-chassis: chassis
-
 .PHONY: test-engine
 test-engine: install ## Run the tests of the rollup and the fleet: make test-engine ARGS="-k diff"
 	@$(PYTEST) $(ENGINE) $(ARGS)
@@ -131,20 +127,24 @@ format: install ## Fix what can be fixed of the style
 	ruff check --fix --exit-zero --config pyproject.toml
 	ruff format --config pyproject.toml
 
-LANE := slow or not slow
+LANE := not slow
 PYTHON_VERSION :=
 CHASSIS_REPORT = chassis$(PYTHON_VERSION)$(if $(filter-out slow,$(LANE)),,-slow).xml
+# In the environment of services, with the sources of the chassis and its parts.
+AMID_SERVICES = python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
+	export PATH="$${python%/*}:$$PATH" && sources=('$(SERVICE)'/vendor/*/src) && export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")"
+
 .PHONY: chassis
-chassis: WORKERS := 8 # they wait, most of the time
-chassis: install ## Test and type-check the chassis in place: make chassis ARGS="-k health" PYTHON_VERSION=3.13
-	@python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
-		export PATH="$${python%/*}:$$PATH" && sources=('$(SERVICE)'/vendor/*/src) && \
-		export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")" && \
-		python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' -o cache_dir='$(CURDIR)/.cache/pytest-chassis' -m '$(LANE)' \
-			--numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml '$(CURDIR)/$(REPORTS)/$(CHASSIS_REPORT)' \
-			'$(IN_PLACE)' $(ARGS) && \
-		MYPYPATH="$$PYTHONPATH" mypy --config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis \
-			"$${sources[@]}" '$(IN_PLACE)'
+chassis: test-chassis ## Test and type-check the chassis in place: make chassis ARGS="-k health" LANE=slow PYTHON_VERSION=3.13
+	@$(AMID_SERVICES) && MYPYPATH="$$PYTHONPATH" mypy --config-file '$(IN_PLACE)/pyproject.toml' --cache-dir .cache/mypy-chassis \
+		"$${sources[@]}" '$(IN_PLACE)'
+
+.PHONY: test-chassis
+test-chassis: WORKERS := 8 # they wait, most of the time
+test-chassis: install
+	@$(AMID_SERVICES) && python -m pytest -c '$(IN_PLACE)/pyproject.toml' --rootdir '$(IN_PLACE)' \
+		-o cache_dir='$(CURDIR)/.cache/pytest-chassis' -m '$(LANE)' --numprocesses $(WORKERS) --dist worksteal --durations 10 \
+		--junitxml '$(CURDIR)/$(REPORTS)/$(CHASSIS_REPORT)' '$(IN_PLACE)' $(ARGS)
 
 .PHONY: factors
 factors: install ## Write docs/twelve-factor.md from the tests of the twelve factors

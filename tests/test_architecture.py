@@ -41,6 +41,7 @@ def test_nothing_imports_what_is_above_it(contract: str, copy: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("contract", "module", "line"),
     [

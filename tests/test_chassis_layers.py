@@ -43,6 +43,7 @@ def test_they_hold() -> None:
     assert "3 kept, 0 broken" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "line", "said"),
     [

@@ -154,6 +154,7 @@ def test_nothing_is_left_running_by_a_test_that_fails(tests: Path, workers: str)
     assert all(map(is_gone, left))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_nothing_is_left_running_when_pytest_is_ended(tests: Path, workers: str, number: signal.Signals) -> None:

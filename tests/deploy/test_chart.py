@@ -59,6 +59,7 @@ def bytes_of_chart(service: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_each_value_has_an_effect_that_a_cluster_would_take(rendered: Render) -> None:
     check_flips(rendered(**EVERYTHING), EVERYTHING)
     check_values(rendered(**EVERYTHING), EVERYTHING)

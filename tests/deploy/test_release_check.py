@@ -133,6 +133,7 @@ def test_the_remote_s_head_names_the_branch_or_the_forge_does(forge: Forge) -> N
     refused(clone, "origin has no branch", "DEFAULT_BRANCH=main")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tag", "version"), [("v1.2.3", "1.2.3"), ("1.0.0-rc.1", "1.0.0rc1"), ("1.2.0", "1.2"), ("1.2.3", "1.2.3.dev1")]
 )

@@ -77,6 +77,7 @@ def test_what_is_known_of_a_dependency_is_found_and_silence_is_no_answer(fresh: 
     assert nobody.returncode != 0
 
 
+@pytest.mark.slow
 def test_what_the_lock_names_has_hashes_and_they_count(fresh: Render, python: Path) -> None:
     service = fresh()
     lock = service / "uv.lock"
@@ -96,6 +97,7 @@ def test_what_the_lock_names_has_hashes_and_they_count(fresh: Render, python: Pa
     assert "Hash mismatch" in synced.stderr
 
 
+@pytest.mark.slow
 def test_a_secret_in_the_history_is_found(fresh: Render) -> None:
     service = fresh()
     commit(service, "Rendered")

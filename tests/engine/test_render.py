@@ -106,6 +106,7 @@ ANSWERS: tuple[dict[str, str | bool], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", ANSWERS, ids=str)
 def test_both_commands_make_the_same_of_a_fork(answers: Mapping[str, str | bool], fork: Fork, tmp_path: Path) -> None:
     service = render(fork, "0.1.0", tmp_path, **answers)

@@ -223,6 +223,7 @@ def on_another_disk(tmp_path: Path) -> Iterator[Place]:
     shutil.rmtree(state.parent)
 
 
+@pytest.mark.slow
 def test_the_journal_on_another_disk(on_another_disk: Place) -> None:
     place = on_another_disk
     for number, _ in each_point(place.root, place.reset, applied(place)):

@@ -57,6 +57,7 @@ def test_it_holds_only_what_a_team_writes(wrote: Path, written: Path) -> None:
     assert not (written / "tests/test_greeting.py").exists()
 
 
+@pytest.mark.slow
 def test_a_newer_template_leaves_what_the_team_wrote(
     wrote: Path, service: Path, template: Path, tmp_path: Path
 ) -> None:

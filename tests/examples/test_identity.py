@@ -132,6 +132,7 @@ def test_who_logs_in_gets_an_access_token_for_many_uses_and_a_refresh_token_for_
     assert PASSWORD not in "".join(process.output + process.errors)
 
 
+@pytest.mark.slow
 def test_a_refresh_token_is_good_once_whichever_process_it_comes_to(deploy: Deploy) -> None:
     with deploy.running() as first, deploy.running() as second:
         pair = logged_in(first)
@@ -145,6 +146,7 @@ def test_a_refresh_token_is_good_once_whichever_process_it_comes_to(deploy: Depl
     assert [(status, body["error"]) for status, body in (replayed, ended)] == [(400, "invalid_grant")] * 2
 
 
+@pytest.mark.slow
 def test_of_many_refreshes_at_once_in_two_processes_one_wins(deploy: Deploy) -> None:
     with deploy.running() as first, deploy.running() as second:
         used = logged_in(first)["refresh_token"]
@@ -155,6 +157,7 @@ def test_of_many_refreshes_at_once_in_two_processes_one_wins(deploy: Deploy) -> 
         assert refresh(second, won["refresh_token"])[0] == 400
 
 
+@pytest.mark.slow
 def test_who_guesses_is_slowed_down_by_all_processes_together(deploy: Deploy) -> None:
     deploy.say("user", "add", "eve", typed=f"{PASSWORD}\n")
     several = {"APP_LOGIN_ATTEMPTS": "3"}
@@ -197,6 +200,7 @@ def trusting(issuer: Running) -> dict[str, str]:
     return {"APP_ENVIRONMENT": "production", "APP_AUTH_JWKS_URL": url, "APP_AUTH_ISSUER": "identity"}
 
 
+@pytest.mark.slow
 def test_another_service_takes_its_tokens_by_its_published_keys(on_sqlite: Deploy, orders: Path, python: Path) -> None:
     old, new = key(python), key(python)
     known = {"APP_ENVIRONMENT": "production", "APP_AUTH_AUDIENCE": "identity,my-service"}
@@ -218,6 +222,7 @@ def test_another_service_takes_its_tokens_by_its_published_keys(on_sqlite: Deplo
         assert [ask(other, "/api/v1/orders", each).status for each in (pair, logged_in(newer))] == [200, 200]
 
 
+@pytest.mark.slow
 def test_a_service_that_is_not_among_the_audience_does_not_take_them(
     on_sqlite: Deploy, orders: Path, python: Path
 ) -> None:
@@ -228,6 +233,7 @@ def test_a_service_that_is_not_among_the_audience_does_not_take_them(
         assert ask(other, "/api/v1/orders", logged_in(issuer)).status == 401
 
 
+@pytest.mark.slow
 def test_without_a_key_to_sign_with_it_does_not_start(on_sqlite: Deploy, python: Path) -> None:
     done = on_sqlite.command("serve", APP_AUTH_PUBLIC_KEY=key(python)[1])
     assert done.returncode == 3

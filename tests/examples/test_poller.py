@@ -132,6 +132,7 @@ def fill_in(browser: Browser, poller: Poller, *urls: str) -> None:
     browser.click("#submit")
 
 
+@pytest.mark.slow
 def test_the_page_shows_progress_and_results(browser: Browser, poller: Poller, site: str) -> None:
     fill_in(browser, poller, f"{site}/slow/0.1", f"{site}/slow/3", f"{site}/status/404", "http://nobody.invalid/")
     shown = "const bar = document.getElementById('progress'); return !bar.hidden && [bar.value, bar.max]"
@@ -143,6 +144,7 @@ def test_the_page_shows_progress_and_results(browser: Browser, poller: Poller, s
     assert browser.complaints() == []
 
 
+@pytest.mark.slow
 def test_the_page_cancels(browser: Browser, poller: Poller, site: str) -> None:
     before = poller.ask("GET", "tasks")["tasks"]
     fill_in(browser, poller, f"{site}/slow/20", f"{site}/slow/21")
@@ -152,6 +154,7 @@ def test_the_page_cancels(browser: Browser, poller: Poller, site: str) -> None:
     assert poller.ask("GET", "tasks")["tasks"] == before
 
 
+@pytest.mark.slow
 def test_the_page_tells_what_is_wrong(browser: Browser, poller: Poller) -> None:
     fill_in(browser, poller, "http://example.com/", "file:///etc/passwd")
     browser.wait_until("return document.getElementById('message').textContent.includes('URL 2: ')")
@@ -160,6 +163,7 @@ def test_the_page_tells_what_is_wrong(browser: Browser, poller: Poller) -> None:
     browser.wait_until("return document.getElementById('message').textContent.includes('token')")
 
 
+@pytest.mark.slow
 def test_what_is_smuggled_into_the_page_does_not_run(browser: Browser, poller: Poller, site: str) -> None:
     fill_in(browser, poller, f"{site}/status/200?<img/src=x/onerror=window.smuggled=1>")
     browser.wait_until("return !document.getElementById('results').hidden")

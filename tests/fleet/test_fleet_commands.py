@@ -71,6 +71,7 @@ def test_a_repository_that_no_template_made_needs_a_person(fleet: Fleet) -> None
     assert "twelvefold adopt" in result.sentence
 
 
+@pytest.mark.slow
 def test_the_result_is_the_same_with_many_workers(fleet: Fleet) -> None:
     names = [f"s{number}" for number in range(6)]
     fleet.add(*names)
@@ -147,6 +148,7 @@ def test_only_some_names(fleet: Fleet) -> None:
     assert "--only nothing* names no service" in fleet.run("rollup", "--only", "nothing*", exit_code=2)
 
 
+@pytest.mark.slow
 def test_what_was_killed_goes_on(fleet: Fleet) -> None:
     names = [f"s{number}" for number in range(8)]
     fleet.add(*names)
@@ -166,6 +168,7 @@ def test_what_was_killed_goes_on(fleet: Fleet) -> None:
     assert all(len(fleet.commits(name, BRANCH)) == 2 for name in names)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_nothing_twice(fleet: Fleet) -> None:
     names = [f"s{number}" for number in range(4)]
     fleet.add(*names)

@@ -104,6 +104,7 @@ def test_of_two_runs_at_once_the_second_finds_the_first_s_request(kind: str, fle
     assert forge.requests[0]["title"].startswith("chore: update")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", [Fault(429, {"Retry-After": "1"}), Fault(502), Fault(503)], ids=["429", "502", "503"])
 def test_what_passes_by_itself_is_tried_again(kind: str, fault: Fault, fleet: Fleet, forge: Forge) -> None:
@@ -113,6 +114,7 @@ def test_what_passes_by_itself_is_tried_again(kind: str, fault: Fault, fleet: Fl
     assert len(forge.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("status", "said"),
@@ -153,6 +155,7 @@ def test_an_archived_repository_fails_with_a_sentence(fleet: Fleet, forge: Forge
     assert "403" in result.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_repositories_are_discovered(kind: str, fleet: Fleet, forge: Forge) -> None:
     fleet.add("acme/mail", "acme/old", "acme/pay-2")
@@ -175,6 +178,7 @@ def test_a_discovered_repository_that_is_no_service_is_no_failure(fleet: Fleet, 
     assert fleet.rollup()["other"].outcome is TurnOutcome.NONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_token_is_nowhere(kind: str, fleet: Fleet, forge: Forge) -> None:
     require_proc()

@@ -222,6 +222,7 @@ def test_a_lock_that_needs_a_build_is_left_to_the_service_and_told(locked: tuple
     assert not desk.ran.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["file", "option"])
 def test_who_asks_for_builds_gets_the_lock(asked: str, locked: tuple[Fleet, Desk]) -> None:
     one, desk = locked

@@ -74,6 +74,7 @@ def on(kind: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, token: st
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_job_opens_a_request_in_its_own_repository(
     kind: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

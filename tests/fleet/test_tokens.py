@@ -100,6 +100,7 @@ def test_the_command_line_goes_before_the_file(fleet: Fleet, forge: Forge, file:
     assert set(forge.shown) == {TOKEN}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("rollup",), ("run", "--branch", "chore/it", "--", "sh", "-c", "echo b >b.txt")])
 def test_standard_input_reaches_the_workers(command: tuple[str, ...], fleet: Fleet, forge: Forge) -> None:
     name, *rest = command
@@ -109,6 +110,7 @@ def test_standard_input_reaches_the_workers(command: tuple[str, ...], fleet: Fle
     assert {request["project"] for request in forge.requests} == {"acme/pay", "acme/mail"}
 
 
+@pytest.mark.slow
 def test_a_pipe_of_the_shell_is_a_file(fleet: Fleet, forge: Forge) -> None:
     where = f"--fleet {fleet.folder / 'fleet.toml'}"
     script = f"'{PROGRAM}' fleet rollup {where} --jobs 1 --token-file <(printf %s '{TOKEN}')"
@@ -116,6 +118,7 @@ def test_a_pipe_of_the_shell_is_a_file(fleet: Fleet, forge: Forge) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "report", "rollup"])
 def test_who_lists_a_group_needs_the_token(command: str, fleet: Fleet, forge: Forge, tmp_path: Path) -> None:
     fleet.configure(f"[forge]\nkind = 'gitlab'\nurl = '{forge.url}'\n[[discover]]\ngitlab = 'acme'\n", services=[])
@@ -131,6 +134,7 @@ def test_status_needs_no_token_where_nobody_is_asked(fleet: Fleet, forge: Forge)
     assert "not looked at yet" in fleet.run("status")
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_takes_the_token_anew(fleet: Fleet, forge: Forge) -> None:
     begun_run = '{"run": "now", "newest": null, "options": {"build": false, "check": false, "max_failures": null, '
     begun_run += '"no_lock": false, "only": [], "only_failed": false, "ref": null, "shard": null, "wave": null}}'
@@ -290,6 +294,7 @@ def test_a_token_in_the_environment_is_refused_before_anybody_is_asked(
     assert (code, bool(forge.git_asked)) == (3, True)  # without a token, which the forge wants
 
 
+@pytest.mark.slow
 def test_the_command_to_type_works(fleet: Fleet, forge: Forge) -> None:
     refused = begun(fleet, "rollup", GITLAB_TOKEN=TOKEN)
     assert refused.returncode == 2
@@ -350,6 +355,7 @@ pathlib.Path("looked.txt").write_text(repr(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_what_runs_in_a_repository_finds_the_token_in_no_process(jobs: str, fleet: Fleet, forge: Forge) -> None:
     require_proc()

@@ -357,6 +357,7 @@ def _mutated(at: int, with_: bytes) -> bytes:
     return good[:at] + with_ + good[at + len(with_) :]
 
 
+@pytest.mark.slow
 def test_five_thousand_paths_make_no_series_and_take_no_memory(service: Running) -> None:
     """benchmarks/memory.py does the same with 200,000."""
     ask_paths(service, 500)

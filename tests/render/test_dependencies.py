@@ -42,6 +42,7 @@ def pins(service: Path) -> dict[str, set[str]]:
     return exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["nothing", "everything"])
 def test_a_service_resolves_to_the_versions_that_were_tested(answers: dict[str, str | bool], fresh: Render) -> None:
     """In a year as today: nothing that a service needs, not even indirectly, is without an exact pin."""

@@ -119,6 +119,7 @@ def test_all_of_them_pass_and_leave_a_new_service_as_it_is(runner: str, reposito
     assert git(service, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("hook", STOPPED)
 def test_each_hook_stops_what_it_is_for(hook: str, runner: str, repository: Callable[[str], Path]) -> None:

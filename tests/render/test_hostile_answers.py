@@ -24,6 +24,7 @@ PUNCTUATION = st.text(st.sampled_from("\"'\\%{}$#<>|&;`~!@()[]=:,.*?-\t\n éß�
 TEXT = st.text(min_size=1, max_size=60) | PUNCTUATION
 
 
+@pytest.mark.slow
 @given(project_name=TEXT, description=TEXT)
 @example(project_name="It's", description='"""')
 @example(project_name="{{ cookiecutter }}", description="{% raw %} {# #} ${{ x }} %(x)s %s")

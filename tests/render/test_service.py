@@ -69,6 +69,7 @@ def test_its_own_checks_fail_when_something_is_wrong(
     assert run_in(service, python, *command).returncode != 0
 
 
+@pytest.mark.slow
 def test_its_tests_see_nothing_of_what_the_shell_exports(fresh: Render, python: Path) -> None:
     exported = dict.fromkeys(("ADMIN_PORT", "APP_NONSENSE", "BROKER_URL", "OTEL_TRACES_EXPORTER"), "nonsense")
     done = run_in(fresh(**EVERYTHING), python, "pytest", "-q", **exported)
@@ -134,6 +135,7 @@ IMPORTED_BY = {
 MODULES = {"without a database": 730, "with a database": 880}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", capability_sets(), ids=label)
 @pytest.mark.usefixtures("really_started")
 def test_nothing_is_imported_that_is_not_used(answers: dict[str, str | bool], rendered: Render, python: Path) -> None:

@@ -149,6 +149,7 @@ def test_failures_are_told_and_secrets_are_not(service: Path, python: Path, coll
     assert collector.named("GET /docs").attributes["http.route"] == "/docs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampler", "argument", "following", "own"),
     [("always_off", "", 0, 0), ("parentbased_always_off", "", 20, 0), ("traceidratio", "1", 20, 20)],
@@ -212,6 +213,7 @@ def test_what_cannot_be_followed_is_told_once(service: Path, python: Path) -> No
     assert "OTEL_TRACES_EXPORTER=zipkin is not known here" in told["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("really_started")
 @pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:9"])
 def test_the_sdk_is_imported_only_when_it_is_asked_for(

@@ -220,6 +220,7 @@ def test_and_goes_on_with_the_line_that_was_named(service: Path, template: Path)
     assert git(service, "ls-files", "vendor/chassis/pyproject.toml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_back", [False, True])
 def test_plain_scaraplate_refuses_to_leave_two(is_back: bool, service: Path, template: Path) -> None:
     if is_back:
@@ -233,6 +234,7 @@ def test_plain_scaraplate_refuses_to_leave_two(is_back: bool, service: Path, tem
     assert tree(service) == before
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass_afterwards(service: Path, template: Path, python: Path) -> None:
     edit(service, "src/my_service/api.py", '"World"', '"Mars"')
     edit(service, "tests/test_greeting.py", "World!", "Mars!")

@@ -70,6 +70,7 @@ def later_than(version: str) -> list[str]:
     return versions[versions.index(version) + 1 :]
 
 
+@pytest.mark.slow
 def test_an_edited_service_comes_here_directly_and_step_by_step(
     released: tuple[str, Path], template: Path, tmp_path: Path
 ) -> None:

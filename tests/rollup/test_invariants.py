@@ -400,6 +400,7 @@ def test_every_path(versions: tuple[Version, ...], answers: Answers) -> None:
         assert tree(one.service) == tree(one.fresh(3))
 
 
+@pytest.mark.slow
 @examples(2)
 @given(versions(3), edits(OF_THE_TEAM))
 def test_every_path_for_a_team_that_added_its_own(versions: tuple[Version, ...], edits: list[Edit]) -> None:
@@ -609,6 +610,7 @@ def test_there_and_back(versions: tuple[Version, ...], edits: list[Edit]) -> Non
 # And what plain scaraplate promises.
 
 
+@pytest.mark.slow
 @examples(3)
 @given(versions(2), answers, READABLE)
 def test_both_commands_give_the_same(versions: tuple[Version, ...], answers: Answers, edits: list[Edit]) -> None:

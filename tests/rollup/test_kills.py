@@ -355,6 +355,7 @@ def test_the_git_directory_on_another_disk(case: Case) -> None:
         assert git(case.service, "status", "--porcelain", "--ignored") == ""
 
 
+@pytest.mark.slow
 def test_of_eight_at_once_one_does_it_and_the_others_wait_or_refuse(case: Case) -> None:
     command: list[str | Path] = [
         *TWELVEFOLD,
@@ -463,6 +464,7 @@ def test_an_adoption_that_was_killed_is_finished_by_either_command(step: int, ol
     assert opened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_reversed", [False, True])
 @pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.deep)])
 def test_plain_scaraplate_killed_between_two_writes_keeps_the_base(

@@ -42,6 +42,7 @@ def requirements(service: Path) -> list[str]:
     return [one for one in project["dependencies"] if one.startswith("twelvefold")]
 
 
+@pytest.mark.slow
 def test_there_and_on_and_back(fork: Path, fresh: Render) -> None:
     service = fresh(auth=True)
     edit(service, "pyproject.toml", '  "fastapi",\n', '  "fastapi",\n  "numpy>=2",  # ours\n')
@@ -91,6 +92,7 @@ def test_what_is_no_requirement_on_it_is_refused(where: str, fork: Path, fresh: 
     assert tree(service) == before
 
 
+@pytest.mark.slow
 def test_an_index_of_the_team_s_own_stays(fork: Path, fresh: Render) -> None:
     service = fresh()
     own = '[[tool.uv.index]]\nname = "acme"\nurl = "https://acme.example/simple/"  # ours\n'

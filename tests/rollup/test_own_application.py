@@ -121,11 +121,13 @@ def test_the_pipeline_is_one(adopted: Path, answers: dict[str, str | bool]) -> N
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_style_asks_for_nothing_that_was_left_out(adopted: Path) -> None:
     done = subprocess.run(["nitpick", "check"], cwd=adopted, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_later_updates_bring_none_of_it(adopted: Path, template: Path, tmp_path: Path) -> None:
     def update(newer: Path) -> str:
         done = twelvefold("rollup", adopted, "--template", newer, "--ref", "HEAD", "--no-lock", "--commit")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from answers import combinations, label
+from answers import capability_sets, label
 from commands import Done, run
 from conftest import Render, commit, git
 from test_twelvefold_answers import GOOD
@@ -32,6 +32,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["pay-api", "x", "a1-b2-c3"])
 def test_an_empty_folder_of_any_name_becomes_what_cookiecutter_renders(
     folder: str, template: Path, rendered: Render, tmp_path: Path
@@ -49,7 +50,7 @@ def test_a_folder_that_does_not_exist_is_made(template: Path, tmp_path: Path) ->
     assert (tmp_path / "pay-api/.twelvefold/answers.json").exists()
 
 
-@pytest.mark.parametrize("answers", combinations(), ids=label)
+@pytest.mark.parametrize("answers", capability_sets(), ids=label)
 def test_a_rendered_service_is_not_changed(answers: dict[str, str | bool], template: Path, fresh: Render) -> None:
     service = fresh(**answers)
     commit(service, "Rendered")

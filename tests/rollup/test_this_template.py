@@ -110,6 +110,7 @@ def test_every_drifted_owned_file_is_healed_and_told(
 
 
 # What is switched on and off: test_capabilities.py.
+@pytest.mark.slow
 @pytest.mark.parametrize("question", [name for name, one in questions().items() if isinstance(one, list)])
 def test_an_answer_there_and_back_leaves_the_service_as_it_was(question: str, template: Path, fresh: Render) -> None:
     service = fresh()
@@ -155,6 +156,7 @@ def exact(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return older
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "theirs",
     [EXACT, 'requires = ["uv_build>=0.13.2,<0.13.7"]', 'requires = ["hatchling", "hatch-vcs>=0.4"] # ours'],

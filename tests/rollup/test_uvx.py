@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from commands import succeed
 from conftest import Render, commit, git
 
 
+@pytest.mark.slow
 def test_uvx_runs_scaraplate_from_a_git_address(template: Path, fresh: Render, tmp_path: Path) -> None:
     git(template, "tag", "--force", "0.0.1-test")
     service = fresh()

@@ -29,6 +29,7 @@ def test_a_wrong_name_says_which_there_are() -> None:
     assert f"There is no benchmark servise. There are: {', '.join(NAMES)}\n" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_run_with_its_arguments(name: str) -> None:
     done = run("make", "--silent", "bench", f"NAME={name}", "ARGS=--help", cwd=TEMPLATE, env=without_project())

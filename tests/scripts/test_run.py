@@ -23,6 +23,7 @@ def alone() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
     process, terminal = make("run")
     shown = read_until(terminal, r"Ctrl-C ends it\.")
@@ -38,6 +39,7 @@ def test_it_serves_until_ctrl_c_and_exits_with_0() -> None:
     assert exit_code(process) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["Rendering a service", "Installing it", "Starting it"])
 def test_ctrl_c_before_it_serves_stops_it_without_a_traceback(moment: str) -> None:
     process, terminal = make("run")

@@ -42,6 +42,7 @@ def less(data: Any, path: tuple[str, ...]) -> Any:
     return rest if len(path) == 1 else {**data, path[0]: less(data[path[0]], path[1:])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ci", "path", "form"), FILES, ids=str)
 def test_each_key_of_a_real_file_can_be_left_out(ci: str, path: str, form: str, rendered: Render) -> None:
     """YAML reads the key `on` as true: that one is no text."""

@@ -34,6 +34,7 @@ def clean(service: Path) -> Path:
     return service / ".venv/bin/python"
 
 
+@pytest.mark.slow
 def test_it_serves_from_a_clean_environment_in_isolation(installed: Path, tmp_path: Path) -> None:
     """`python -I`: no PYTHON* variable, no user's packages, not even the folder that it is started in."""
     command = [str(clean(installed)), "-I", "-m", "my_service", "serve"]

@@ -92,6 +92,7 @@ def test_the_password_in_a_url_is_shown_nowhere(attached: Running, service: Path
     assert PASSWORD not in attached.get("/metrics").body.decode()
 
 
+@pytest.mark.slow
 def test_database_and_broker_are_swapped_by_their_variables_alone(networked: Deploy) -> None:
     here = replace(networked, variables={})  # the same folder, on its defaults
     here.say("db", "upgrade")

@@ -65,6 +65,7 @@ def release(source: Path, python: Path, tmp_path_factory: pytest.TempPathFactory
     return Release(wheel, app, executable)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_code_and_nothing_else(release: Release) -> None:
     with zipfile.ZipFile(release.wheel) as wheel:
         names = wheel.namelist()
@@ -77,6 +78,7 @@ def test_the_same_source_builds_the_same_bytes(release: Release, source: Path, t
     assert build(source, tmp_path / "again").read_bytes() == release.wheel.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_one_build_runs_with_many_configurations_and_is_not_changed(
     environment: str, release: Release, tmp_path: Path
@@ -104,6 +106,7 @@ def test_a_release_really_cannot_be_written_to(release: Release) -> None:
     assert not written.exists()
 
 
+@pytest.mark.slow
 def test_a_release_says_what_it_is(release: Release) -> None:
     command = (release.python, "-m", "my_service", "version")
     told = run(*command, cwd=release.folder, env={"APP_COMMIT": "c0ffee", "APP_ENVIRONMENT": "production"})

@@ -68,6 +68,7 @@ def shared_folders(worker: int) -> list[Path]:
     return [Path(line.partition("=")[2]) for line in environment if Path(line).name.startswith("chassis-")]
 
 
+@pytest.mark.slow
 def test_any_worker_may_be_killed_while_the_others_serve(rendered: Render, python: Path) -> None:
     with running(rendered(), python, WEB_CONCURRENCY="2") as several:
         first = children_of(several.process.pid)
@@ -93,6 +94,7 @@ def deploy(request: pytest.FixtureRequest) -> Deploy:
     return found
 
 
+@pytest.mark.slow
 def test_what_one_stores_another_gives_and_none_takes_with_it(deploy: Deploy) -> None:
     texts = [f"{number} before" for number in range(3)]
     with deploy.running() as first, deploy.running() as second:

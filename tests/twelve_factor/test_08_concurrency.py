@@ -107,6 +107,7 @@ def done_by(worker: Running) -> int:
     return int(found[1]) if found else 0
 
 
+@pytest.mark.slow
 def test_more_workers_share_the_work_and_do_each_task_once(networked: Deploy) -> None:
     """Two tasks at a time each. How much sooner more of them are done, `make bench NAME=tasks` measures."""
     texts = [f"shared-{number}" for number in range(TASKS)]
@@ -128,6 +129,7 @@ def is_active(scheduler: Running) -> bool:
     return "tasks_scheduler_active 1.0" in scheduler.get("/metrics").body.decode()
 
 
+@pytest.mark.slow
 def test_of_several_schedulers_one_is_active_and_another_follows(networked: Deploy) -> None:
     kinds = ("serve", "worker", "scheduler", "scheduler", "scheduler")
     with contextlib.ExitStack() as stack:

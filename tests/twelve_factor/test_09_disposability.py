@@ -116,6 +116,7 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("really_started")
 @pytest.mark.parametrize("kind", ["serve", "worker", "scheduler"])
 def test_with_everything_on_each_process_type_stays_small(networked: Deploy, kind: str) -> None:
@@ -135,6 +136,7 @@ def test_a_worker_that_is_stopped_finishes_what_it_is_at(networked: Deploy) -> N
     assert worker.errors == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_was_at_is_done_by_another(networked: Deploy) -> None:
     lease = {"APP_TASKS_LEASE_SECONDS": "6"}  # a worker may stand still for four of them, and keeps what it holds
     with networked.running() as serving, networked.running("worker", **lease) as killed:
@@ -146,6 +148,7 @@ def test_what_a_killed_worker_was_at_is_done_by_another(networked: Deploy) -> No
         assert networked.notes(serving).count("survived") == 1
 
 
+@pytest.mark.slow
 def test_on_its_defaults_it_works_off_what_is_queued_before_it_ends(embedded: Deploy) -> None:
     with embedded.running() as serving:
         for number in range(5):

@@ -62,6 +62,7 @@ def test_both_write_the_same_lines(sides: dict[str, Running]) -> None:
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("really_started")
 def test_both_run_the_same_files(rendered: Render, python: Path) -> None:
     """No module is imported on one side only: there is no second code path."""

@@ -129,6 +129,7 @@ def test_a_start_that_fails_is_an_event_too(service: Path, python: Path) -> None
     assert all(event.keys() >= EVERY_LINE for event in events)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_it_works_where_no_file_can_be_written(processes: str, fresh: Render, python: Path) -> None:
     """Its folder is read-only: no log file, no cache, no state."""

@@ -124,6 +124,7 @@ def test_a_reader_that_hangs_up_is_no_error(service: Path, python: Path) -> None
     assert (done.stdout, done.stderr) == ("{", "")
 
 
+@pytest.mark.slow
 def test_the_schema_is_brought_up_to_date_beside_the_running_service(embedded: Deploy, tmp_path: Path) -> None:
     fresh = {"DATABASE_URL": f"sqlite:///{tmp_path}/fresh.db", "APP_ENVIRONMENT": "test"}
     with embedded.running(**fresh, APP_READY_CACHE_SECONDS="0") as serving:
@@ -157,6 +158,7 @@ def test_a_token_of_the_command_is_good_for_the_release_with_the_same_secret_alo
     assert statuses == [200, 401]
 
 
+@pytest.mark.slow
 def test_what_failed_for_good_is_listed_and_replayed_on_the_next_release(networked: Deploy) -> None:
     with networked.running() as serving:
         with networked.running("worker", APP_PAPER="false"):
