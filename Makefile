@@ -24,8 +24,8 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.tools/bin
 
-# Tests wait more than they compute: for processes, servers, leases. More of them than cores run at once.
-WORKERS ?= 6
+# Tests compute and wait: for processes, servers, leases. On two cores four keep both busy; more import more than they gain.
+WORKERS ?= 4
 
 # The chassis and its parts are plain Python: checked where they lie, before any rendering.
 SERVICE := $(CURDIR)/<<cookiecutter.project_slug>>

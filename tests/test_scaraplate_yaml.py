@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from twelvefold.memory import Answers
 from twelvefold.strategies.rules import key_path
 
 
+@cache
 def rules_of(service: Path) -> ScaraplateYamlStrategies:
     answers = json.loads((service / ".twelvefold/answers.json").read_text(encoding="utf-8"))
     return get_scaraplate_yaml_strategies(TEMPLATE, answers)

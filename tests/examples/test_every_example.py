@@ -35,6 +35,7 @@ def service(written: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(written, tmp_path / written.name, symlinks=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("deptry", "src"), ("pytest", "-q")],

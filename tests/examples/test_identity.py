@@ -117,6 +117,7 @@ def ask(process: Running, path: str, pair: Any, method: str = "GET") -> Answer:
     return process.get(path, method, {"authorization": f"Bearer {pair['access_token']}"})
 
 
+@pytest.mark.slow
 def test_who_logs_in_gets_an_access_token_for_many_uses_and_a_refresh_token_for_one(on_sqlite: Deploy) -> None:
     with on_sqlite.running() as process:
         pair = logged_in(process)

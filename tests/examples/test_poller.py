@@ -49,6 +49,7 @@ def test_it_asks_urls_on_its_defaults(service: Path, python: Path, site: str) ->
     assert not [event for event in poller.running.events if event["level"] in {"error", "critical"}]
 
 
+@pytest.mark.slow
 def test_its_metrics_tell_what_came_of_urls(service: Path, python: Path, site: str) -> None:
     with polling(service, python) as poller:
         poller.done(poller.submit([f"{site}/status/204", f"{site}/status/404", "http://nobody.invalid/"]))
@@ -175,6 +176,7 @@ def test_what_is_smuggled_into_the_page_does_not_run(browser: Browser, poller: P
     assert [complaint for complaint in browser.complaints() if "Content Security Policy" in complaint]
 
 
+@pytest.mark.slow
 def test_the_page_is_for_everybody(browser: Browser, poller: Poller) -> None:
     browser.open(f"{poller.address}/")
     nodes = browser.devtools("Accessibility.getFullAXTree")["nodes"]
@@ -189,6 +191,7 @@ def test_the_page_is_for_everybody(browser: Browser, poller: Poller) -> None:
     assert browser.run("return document.documentElement.lang") == "en"
 
 
+@pytest.mark.slow
 def test_the_page_is_dark_where_the_person_likes_it_so(browser: Browser, poller: Poller) -> None:
     browser.open(f"{poller.address}/")
     colours = {}

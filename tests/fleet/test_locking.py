@@ -36,6 +36,7 @@ def test_a_lock_is_made_without_builds(desk: Desk) -> None:
     assert desk.locked() == made  # the service's pipeline makes the same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requires", ["old", "only", "needs"])
 def test_what_only_a_build_can_lock_is_neither_older_nor_gone(requires: str, desk: Desk) -> None:
     desk.project(requires)
@@ -62,6 +63,7 @@ def test_what_becomes_older_because_the_team_says_so_is_locked(desk: Desk) -> No
     assert desk.versions()["leaf"] == "1.0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "project",
     [
@@ -143,6 +145,7 @@ def a_repository(desk: Desk) -> None:
     desk.project("m", more=f'[tool.uv.sources]\nm = {{ git = "file://{there}" }}\n')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [path_of_sources, path_of_setup_py, path_of_an_sdist, a_repository])
 def test_a_dependency_from_elsewhere_that_needs_a_build_is_not_built(
     source: Callable[[Desk], None], desk: Desk

@@ -28,6 +28,7 @@ def update(service: Path, template: Path, **answers: bool) -> str:
     return done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", SETS, ids=label)
 def test_switched_on_it_is_as_at_the_start_and_off_it_leaves_no_trace(
     answers: dict[str, bool], template: Path, fresh: Render, rendered: Render

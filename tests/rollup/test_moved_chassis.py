@@ -72,6 +72,7 @@ def test_an_edit_in_vendor_that_goes_is_in_the_report(fork: Path, fresh: Render)
     assert not (service / "vendor").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
     [

@@ -63,6 +63,7 @@ def adopted(answers: dict[str, str | bool], grown: Path, template: Path) -> Path
     return grown
 
 
+@pytest.mark.slow
 def test_no_demo_no_image_no_chart(adopted: Path) -> None:
     manifest = json.loads((adopted / ".twelvefold/manifest.json").read_text())
     after = tree(adopted)
@@ -97,6 +98,7 @@ def texts(value: object) -> Iterator[str]:
         yield value
 
 
+@pytest.mark.slow
 def test_no_job_deploys_and_none_waits_for_one_that_is_not_there(adopted: Path, answers: dict[str, str | bool]) -> None:
     found, waits = jobs(adopted, answers)
     own = {"production": {"stage": "ship", "script": ["./ship.sh"]}}
@@ -111,6 +113,7 @@ def test_no_job_deploys_and_none_waits_for_one_that_is_not_there(adopted: Path, 
     assert not [text for text in texts(found) if SHIPS.search(text) or text in {"chart", "smoke"}]
 
 
+@pytest.mark.slow
 def test_the_pipeline_is_one(adopted: Path, answers: dict[str, str | bool]) -> None:
     checks = {
         "gitlab": ["check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", ".gitlab-ci.yml"],

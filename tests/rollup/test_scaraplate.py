@@ -50,7 +50,13 @@ def test_a_folder_that_does_not_exist_is_made(template: Path, tmp_path: Path) ->
     assert (tmp_path / "pay-api/.twelvefold/answers.json").exists()
 
 
-@pytest.mark.parametrize("answers", capability_sets(), ids=label)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(one, marks=[] if one["ci"] == "github" else pytest.mark.slow, id=label(one))
+        for one in capability_sets()
+    ],
+)
 def test_a_rendered_service_is_not_changed(answers: dict[str, str | bool], template: Path, fresh: Render) -> None:
     service = fresh(**answers)
     commit(service, "Rendered")

@@ -75,6 +75,7 @@ def test_right_after_a_render_there_is_nothing_to_do(
     assert tree(service) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", EVERY)
 def test_what_the_template_changed_comes_and_what_the_team_wrote_stays(
     answers: dict[str, str | bool], newer: Path, fresh: Render, tmp_path: Path

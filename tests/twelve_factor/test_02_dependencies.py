@@ -44,6 +44,7 @@ def test_it_serves_from_a_clean_environment_in_isolation(installed: Path, tmp_pa
         assert service.stop() == 0
 
 
+@pytest.mark.slow
 def test_it_needs_no_program_of_the_machine(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     command = [str(clean(installed)), "-m", "my_service", "serve"]

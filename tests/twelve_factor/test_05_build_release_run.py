@@ -74,6 +74,7 @@ def test_the_wheel_holds_the_code_and_nothing_else(release: Release) -> None:
     assert SECRET.encode() not in content
 
 
+@pytest.mark.slow
 def test_the_same_source_builds_the_same_bytes(release: Release, source: Path, tmp_path: Path) -> None:
     assert build(source, tmp_path / "again").read_bytes() == release.wheel.read_bytes()
 
