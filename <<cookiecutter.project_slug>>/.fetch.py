@@ -258,7 +258,7 @@ def prepared(command: Sequence[str], environment: Mapping[str, str]) -> int | No
 def main(command: Sequence[str]) -> int:
     """Run `command` with what pip is told of."""
     lent = {"SSL_CERT_FILE": str(LENT), "PIP_CERT": str(LENT)} if LENT.is_file() else {}
-    environment = {**lent, **os.environ}
+    environment = {**os.environ, **lent}
     is_pip = "pip" in {Path(command[0]).name, *command[2:3]}  # which knows its settings
     if not is_pip:
         own = has_index_of_its_own(Path.cwd(), environment)

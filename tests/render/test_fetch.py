@@ -214,7 +214,7 @@ class Company:
     apart: list[str]
     """What was asked of an index of the team's own, which serves one package alone."""
 
-    def environment(self, *, trusts: bool = True, **more: str) -> dict[str, str]:
+    def environment(self, *, trusts: bool = True) -> dict[str, str]:
         lines = ["[global]", f"index-url = {self.index}", f"cert = {self.authority if trusts else os.devnull}"]
         config = self.home / "pip.conf"
         config.write_text("\n".join(lines), encoding="utf-8")
@@ -223,7 +223,7 @@ class Company:
         }
         caches = {"UV_CACHE_DIR": str(self.home / "cache"), "XDG_CONFIG_HOME": str(self.home), "UV_HTTP_RETRIES": "0"}
         nobody = {"HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1"}
-        return {**kept, **caches, **nobody, "PIP_CONFIG_FILE": str(config), **more}
+        return {**kept, **caches, **nobody, "PIP_CONFIG_FILE": str(config)}
 
     def make(self, target: str, environment: Mapping[str, str]) -> Done:
         return run("make", target, cwd=self.service, env=environment)
@@ -315,7 +315,7 @@ def test_an_index_that_uv_has_serves_what_the_lock_names_too(company: Company) -
     """uv's own variable, without any setting of pip's."""
     lock = (company.service / "uv.lock").read_bytes()
     settings = {"UV_DEFAULT_INDEX": company.index, "SSL_CERT_FILE": str(company.authority)}
-    done = company.make("install", company.environment(PIP_CONFIG_FILE=os.devnull, **settings))
+    done = company.make("install", {**company.environment(), "PIP_CONFIG_FILE": os.devnull, **settings})
     assert done.returncode == 0, done.stdout + done.stderr
     assert company.has("leaf")
     assert (company.service / "uv.lock").read_bytes() == lock
