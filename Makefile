@@ -66,7 +66,7 @@ example: install ## Make a service of an example and start it: make example NAME
 
 .PHONY: fleet-demo
 fleet-demo: install ## Make eight services of older releases, roll them all up, and show the fleet's page
-	@exec python scripts/fleet_demo.py $(ARGS)
+	@exec $(FETCH) python scripts/fleet_demo.py $(ARGS)
 
 # Which tests belong together. A test shows that each is in one lane; those marked slow are in the slow one.
 ENGINE := tests/benchmarks tests/engine tests/fleet tests/rollup tests/scripts tests/strategies $(wildcard tests/test_*.py)
@@ -74,14 +74,14 @@ RENDERED := tests/deploy tests/examples tests/hooks tests/pipelines tests/render
 CHASSIS_TESTS := tests/chassis
 # The ten slowest are printed at the end; how long each took is kept in a report, which CI keeps.
 REPORTS := .cache/reports
-PYTEST = pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml $(REPORTS)/$@.xml
+PYTEST = $(FETCH) pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml $(REPORTS)/$@.xml
 
 .PHONY: test
 test: $(if $(ARGS),test-some,test-engine test-template test-chassis) ## Run the tests; make test ARGS=tests/twelve_factor runs some
 
 .PHONY: test-some
 test-some: install
-	@pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 $(ARGS)
+	@$(FETCH) pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 $(ARGS)
 
 .PHONY: test-engine
 test-engine: install ## Run the tests of the rollup and the fleet: make test-engine ARGS="-k diff"
@@ -131,7 +131,7 @@ LANE := not slow
 PYTHON_VERSION :=
 CHASSIS_REPORT = chassis$(PYTHON_VERSION)$(if $(filter-out slow,$(LANE)),,-slow).xml
 # In the environment of services, with the sources of the chassis and its parts.
-AMID_SERVICES = python="$$(PYTHONPATH=tests python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
+AMID_SERVICES = python="$$(PYTHONPATH=tests $(FETCH) python -c 'import environments; print(environments.service_python("$(PYTHON_VERSION)"))')" && \
 	export PATH="$${python%/*}:$$PATH" && sources=('$(SERVICE)'/vendor/*/src) && export PYTHONPATH="$$(IFS=:; echo "$${sources[*]}")"
 
 .PHONY: chassis

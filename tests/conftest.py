@@ -48,6 +48,7 @@ Render = Callable[..., Path]
 
 # An image that takes a minute to build, repositories that take a minute to make, a service that is installed first.
 MADE_ONCE = (
+    "tests/deploy/test_closed_network",
     "tests/deploy/test_image",
     "tests/fleet/test_hundred",
     "tests/pipelines/test_debian_13",

@@ -10,7 +10,7 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class _Index(http.server.SimpleHTTPRequestHandler):
         if self._credentials and self.headers.get("Authorization") != self._credentials:
             self._answer(401, "")
         elif name:
-            self._answer(200, "".join(map(_link, Path(self.directory).glob(f"{name[1].replace('-', '_')}-[0-9]*.whl"))))
+            wheels = [path for path in Path(self.directory).glob("*.whl") if _name_of(path) == name[1]]
+            self._answer(200, "".join(map(_link, wheels)))
         else:
             super().do_GET()
 
@@ -51,8 +52,17 @@ class _Index(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def _name_of(wheel: Path) -> str:
+    return re.sub(r"[-_.]+", "-", wheel.name.partition("-")[0]).lower()
+
+
 def _link(wheel: Path) -> str:
-    return f'<a href="/{wheel.name}#sha256={hashlib.sha256(wheel.read_bytes()).hexdigest()}">{wheel.name}</a>\n'
+    return f'<a href="/{wheel.name}#sha256={_digest(wheel, wheel.stat().st_mtime_ns)}">{wheel.name}</a>\n'
+
+
+@cache
+def _digest(wheel: Path, _changed: int) -> str:
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -82,12 +92,16 @@ def files(folder: Path) -> Iterator[str]:
         yield address
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # uv comes with 50 connections at once
+
+
 @contextlib.contextmanager
 def served(
     handler: Callable[..., http.server.BaseHTTPRequestHandler], context: ssl.SSLContext | None = None
 ) -> Iterator[str]:
     """The address at which requests are handled, on the loopback, for as long as the block lasts."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         if context:
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever)

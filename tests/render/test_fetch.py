@@ -86,6 +86,52 @@ def test_uv_is_told_what_pip_is_told(
     assert fetch.variables_of(settings, given_) == expected
 
 
+def test_of_pip_uv_takes_the_authority_beside_an_index_of_its_own() -> None:
+    settings = {"index-url": "https://a.example/simple", "cert": "/a.pem"}
+    assert fetch.variables_of(settings, {}, own_index=True) == {"SSL_CERT_FILE": "/a.pem"}
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ('index-url = "https://a.example"', "https://a.example"),
+        (
+            '[[index]]\nurl = "https://a.example"\n[[index]]\nurl = "https://b.example"\ndefault = true',
+            "https://b.example",
+        ),
+        ('[[index]]\nurl = "https://a.example"', ""),
+        ("offline = true", ""),
+    ],
+)
+def test_the_index_in_the_place_of_pypi_is_found(text: str, index: str, tmp_path: Path) -> None:
+    (tmp_path / "uv.toml").write_text(text, encoding="utf-8")
+    assert fetch.default_index(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "none")}) == index
+
+
+def test_a_lock_names_indexes_and_what_none_of_them_has() -> None:
+    sources = {
+        "a": {"registry": "https://pypi.org/simple"},
+        "b": {"registry": "https://own.example/simple"},
+        "c": {"registry": "../wheels"},
+        "d": {"git": "https://git.example/d?rev=1#2"},
+        "e": {"url": "https://e.example/e-1-py3-none-any.whl"},
+        "f": {"editable": "."},
+        "g": {"path": "g-1-py3-none-any.whl"},
+    }
+    lock = {"package": [{"name": name, "source": source} for name, source in sources.items()]}
+    expected = ({"https://pypi.org/simple"}, {"b", "c", "d", "e"})
+    assert fetch.registries(lock, {"https://robot:hunter2@own.example/simple/"}) == expected
+    assert fetch.registries({}, set()) == (set(), set())
+
+
+@pytest.mark.parametrize(
+    "other", ["https://a.example/simple/", "https://me:secret@a.example/simple", "name=https://a.example/simple"]
+)
+def test_an_index_is_the_same_whoever_asks_it_and_whatever_it_is_called(other: str) -> None:
+    assert fetch._same("https://a.example/simple", other)
+    assert not fetch._same("https://b.example/simple", other)
+
+
 @pytest.mark.parametrize(
     ("path", "text", "has"),
     [
@@ -116,24 +162,35 @@ def test_a_variable_of_uv_is_one(name: str, tmp_path: Path) -> None:
     assert not fetch.has_index_of_its_own(tmp_path, {name: "", "XDG_CONFIG_HOME": str(tmp_path)})
 
 
+def written(path: Path, *lines: str) -> Path:
+    """A script of a shell's."""
+    path.write_text("\n".join(("#!/bin/sh", *lines, "")), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
 @pytest.mark.parametrize("code", [0, 3])
 @pytest.mark.parametrize(
     ("said", "advice"),
     [
-        ("invalid peer certificate: UnknownIssuer", "pip config set global.cert"),
-        ("HTTP status client error (401 Unauthorized)", "~/.netrc"),
-        ("dns error: failed to lookup address information", "global.index-url"),
-        ("tcp connect error: Connection refused (os error 111)", "HTTPS_PROXY"),
-        ("No solution found when resolving dependencies", ""),
+        ("error: Failed to fetch: x\n  cause: invalid peer certificate: UnknownIssuer", "pip config set global.cert"),
+        ("error: No solution found\n\nhint: An index (x) returned a 403 Forbidden error.", "~/.netrc"),
+        ("error: x\n  cause: dns error\n  cause: failed to lookup address information", "global.index-url"),
+        ("error: x\n  cause: tcp connect error\n  cause: Connection refused (os error 111)", "HTTPS_PROXY"),
+        ("WARNING: Retrying after connection broken by 'SSLError(CERTIFICATE_VERIFY_FAILED)'", "global.cert"),
+        ("ERROR: Could not find a version that satisfies the requirement uv (from versions: none)", "pip config list"),
+        ("error: No solution found when resolving dependencies", ""),
+        ("https://gitlab.example says 403 Forbidden", ""),  # a tool that uv ran
     ],
 )
-def test_a_failure_that_is_known_comes_with_advice(said: str, advice: str, code: int) -> None:
-    script = f"import sys; print('out'); sys.stderr.write({said!r} + '\\n'); sys.exit({code})"
-    done = run(sys.executable, FETCH, sys.executable, "-c", script)
-    lines = done.stderr.splitlines()
-    assert (done.returncode, done.stdout, lines[0]) == (code, "out\n", said)
-    assert len(lines) == (2 if advice and code else 1)
-    assert not code or advice in lines[-1]
+def test_a_failure_that_is_known_comes_with_advice(said: str, advice: str, code: int, tmp_path: Path) -> None:
+    uv = written(tmp_path / "uv", "echo out", f"cat >&2 <<'END'\n{said}\nEND", f"exit {code}")
+    done = run(sys.executable, FETCH, uv, "tool", "run")
+    assert (done.returncode, done.stdout) == (code, "out\n")
+    own, further = done.stderr[: len(said) + 1], done.stderr[len(said) + 1 :]
+    assert own == f"{said}\n"
+    assert further.count("\n") == (1 if advice and code else 0)
+    assert not code or advice in further
 
 
 def test_what_cannot_be_run_is_told_in_a_sentence() -> None:
@@ -154,8 +211,10 @@ class Company:
     index: str
     authority: Path
     asked: list[str]
+    apart: list[str]
+    """What was asked of an index of the team's own, which serves one package alone."""
 
-    def environment(self, *, trusts: bool = True, **more: str) -> dict[str, str]:
+    def environment(self, *, trusts: bool = True) -> dict[str, str]:
         lines = ["[global]", f"index-url = {self.index}", f"cert = {self.authority if trusts else os.devnull}"]
         config = self.home / "pip.conf"
         config.write_text("\n".join(lines), encoding="utf-8")
@@ -164,7 +223,7 @@ class Company:
         }
         caches = {"UV_CACHE_DIR": str(self.home / "cache"), "XDG_CONFIG_HOME": str(self.home), "UV_HTTP_RETRIES": "0"}
         nobody = {"HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1"}
-        return {**kept, **caches, **nobody, "PIP_CONFIG_FILE": str(config), **more}
+        return {**kept, **caches, **nobody, "PIP_CONFIG_FILE": str(config)}
 
     def make(self, target: str, environment: Mapping[str, str]) -> Done:
         return run("make", target, cwd=self.service, env=environment)
@@ -180,17 +239,32 @@ def company(fresh: Render, tmp_path: Path) -> Iterator[Company]:
     for folder in ("src", "vendor"):
         shutil.rmtree(service / folder)
     (service / "backend.py").write_text(editable(), encoding="utf-8")
-    project = '[project]\nname = "my-service"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["leaf"]\n'
-    (service / "pyproject.toml").write_text(project + BACKEND, encoding="utf-8")
-    with open_index(desk.folder / "index") as (first, _):
-        public = {**without_project(), "UV_DEFAULT_INDEX": first, "UV_CACHE_DIR": str(tmp_path / "other")}
-        succeed("uv", "lock", "--quiet", cwd=service, env=public)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with open_index(desk.folder / "index", context) as (index, asked):
-        yield Company(service, tmp_path, index, tmp_path / "authority.pem", asked)
+    of_desk = desk.folder / "index"
+    with open_index(of_desk, context) as (index, asked), open_index(of_desk) as (own, apart):
+        (service / "pyproject.toml").write_text(PROJECT.format(own=own) + BACKEND, encoding="utf-8")
+        with open_index(of_desk) as (first, _):
+            public = {**without_project(), "UV_DEFAULT_INDEX": first, "UV_CACHE_DIR": str(tmp_path / "other")}
+            succeed("uv", "lock", "--quiet", cwd=service, env=public)
+        yield Company(service, tmp_path, index, tmp_path / "authority.pem", asked, apart)
+
+
+PROJECT = """\
+[project]
+name = "my-service"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["leaf", "other"]
+[tool.uv.sources]
+other = {{ index = "own" }}
+[[tool.uv.index]]
+name = "own"
+url = "{own}"
+explicit = true
+"""
 
 
 def editable() -> str:
@@ -209,19 +283,42 @@ def editable() -> str:
 
 
 def test_what_the_lock_names_comes_from_the_index_that_pip_has(company: Company) -> None:
-    """By its hashes: the lock stays as it is. Later commands ask for nothing."""
+    """By its hashes: the lock stays as it is, and a package with an index of its own comes from there."""
     lock = (company.service / "uv.lock").read_bytes()
     environment = company.environment()
     done = company.make("install", environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert company.has("leaf")
-    assert company.has("my_service")
+    assert all(map(company.has, ("leaf", "other", "my_service")))
     assert "/simple/leaf/" in company.asked
+    assert not [path for path in company.asked if "other" in path]
+    assert [path for path in company.apart if "other" in path]
     assert (company.service / "uv.lock").read_bytes() == lock
+    # Later commands ask for nothing: whoever touches pyproject.toml, as git does, has not changed what it requires.
     company.asked.clear()
+    company.apart.clear()
+    (company.service / "pyproject.toml").touch()
     assert company.make("install", environment).returncode == 0
     succeed("uv", "run", "--frozen", "--offline", "python", "-c", "pass", cwd=company.service, env=environment)
-    assert company.asked == []
+    assert company.asked + company.apart == []
+    assert (company.service / "uv.lock").read_bytes() == lock
+
+
+def test_a_requirement_more_is_locked_by_the_index_that_pip_has(company: Company) -> None:
+    project = company.service / "pyproject.toml"
+    project.write_text(project.read_text(encoding="utf-8").replace('["leaf", ', '["leaf", "needs", '), encoding="utf-8")
+    done = company.make("install", company.environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert company.has("needs")
+
+
+def test_an_index_that_uv_has_serves_what_the_lock_names_too(company: Company) -> None:
+    """uv's own variable, without any setting of pip's."""
+    lock = (company.service / "uv.lock").read_bytes()
+    settings = {"UV_DEFAULT_INDEX": company.index, "SSL_CERT_FILE": str(company.authority)}
+    done = company.make("install", {**company.environment(), "PIP_CONFIG_FILE": os.devnull, **settings})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert company.has("leaf")
+    assert (company.service / "uv.lock").read_bytes() == lock
 
 
 def test_another_file_of_that_name_is_refused(company: Company) -> None:
@@ -263,9 +360,7 @@ def test_a_new_lock_is_of_the_index_that_pip_has(company: Company) -> None:
 def test_it_is_the_pip_of_the_python_that_make_has(tmp_path: Path) -> None:
     """Of a virtual environment without one, such as uv makes, that of the Python that it is of."""
     succeed(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
-    show = tmp_path / "uv"
-    show.write_text("#!/bin/sh\nenv >env\n", encoding="utf-8")
-    show.chmod(0o755)
+    show = written(tmp_path / "uv", "env >env")
     of_file = tmp_path / "pip.conf"
     of_file.write_text("[global]\nindex-url = https://a.example/simple\n", encoding="utf-8")
     base = run(Path(sys.executable).resolve(), "-m", "pip", "--version").returncode == 0
@@ -279,12 +374,26 @@ def test_it_is_the_pip_of_the_python_that_make_has(tmp_path: Path) -> None:
         assert re.findall(r"UV_DEFAULT_INDEX=(.*)", said) == [index] * bool(index)
 
 
+def test_without_a_pip_there_it_is_that_beside_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's Python has none; the environment that make installs uv into has."""
+    for name in ("executable", "_base_executable"):
+        monkeypatch.setattr(sys, name, str(tmp_path / "none"))
+    assert fetch.of_pip(str(tmp_path / "uv")) == {}
+    written(tmp_path / "python", "echo \"global.index-url='https://a.example/simple'\"")
+    assert fetch.of_pip(str(tmp_path / "uv")) == {"index-url": "https://a.example/simple"}
+
+
+def test_another_program_is_told_for_the_uv_that_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "pip.py").write_text("print(\"global.index-url='https://a.example/simple'\")\n", encoding="utf-8")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    show = written(tmp_path / "pytest", 'echo "$UV_DEFAULT_INDEX"')
+    assert succeed(sys.executable, FETCH, show, cwd=tmp_path, env=environment) == "https://a.example/simple\n"
+
+
 def test_the_build_of_an_image_is_lent_what_somebody_says(fresh: Render, tmp_path: Path) -> None:
     service = fresh()
     (service / "uv.lock").touch()
-    builder = tmp_path / "builder"
-    builder.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
-    builder.chmod(0o755)
+    builder = written(tmp_path / "builder", 'printf "%s\\n" "$@"')
     command = ("make", "--silent", "image", f"BUILDER={builder}", "VERSION=1")
     assert "--secret" not in succeed(*command, cwd=service, env=without_project())
     said = succeed(*command, "PIP_CONF=/etc/pip.conf", "AUTHORITY=/a b.pem", cwd=service, env=without_project())
