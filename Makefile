@@ -77,11 +77,11 @@ REPORTS := .cache/reports
 PYTEST = $(FETCH) pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 --junitxml $(REPORTS)/$@.xml
 
 .PHONY: test
-test: $(if $(ARGS),test-some,test-engine test-template test-chassis) ## Run the tests; make test ARGS=tests/twelve_factor runs some
+test: $(if $(ARGS),test-some,test-engine test-template test-chassis) ## Run the quick tests; make test ARGS=tests/twelve_factor runs those, the slow ones too
 
 .PHONY: test-some
 test-some: install
-	@$(FETCH) pytest --numprocesses $(WORKERS) --dist worksteal --durations 10 $(ARGS)
+	@$(FETCH) pytest -m "not deep" --numprocesses $(WORKERS) --dist worksteal --durations 10 $(ARGS)
 
 .PHONY: test-engine
 test-engine: install ## Run the tests of the rollup and the fleet: make test-engine ARGS="-k diff"

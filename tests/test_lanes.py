@@ -42,6 +42,11 @@ def test_a_file_in_no_lane_is_seen(path: str, expected: list[str], tmp_path: Pat
     assert lanes_of(path, places(tmp_path)) == expected
 
 
+def test_what_somebody_names_is_run_slow_or_not() -> None:
+    told = succeed("make", "--silent", "--dry-run", "test", "ARGS=-k some", cwd=TEMPLATE, env=without_project())
+    assert re.search(r'pytest -m "not deep" .* -k some$', told, re.MULTILINE)
+
+
 def test_ci_runs_every_lane_once() -> None:
     text = (TEMPLATE / ".ci/run").read_text(encoding="utf-8")
     told = re.findall(r"^(?:make|lane) (.+?)(?: #.*)?$", text, re.MULTILINE)
