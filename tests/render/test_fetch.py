@@ -211,8 +211,10 @@ class Company:
     index: str
     authority: Path
     asked: list[str]
+    own: str
+    """An index of the team's, which serves one package alone."""
     apart: list[str]
-    """What was asked of an index of the team's own, which serves one package alone."""
+    """What was asked of that."""
 
     def environment(self, *, trusts: bool = True) -> dict[str, str]:
         lines = ["[global]", f"index-url = {self.index}", f"cert = {self.authority if trusts else os.devnull}"]
@@ -249,7 +251,7 @@ def company(fresh: Render, tmp_path: Path) -> Iterator[Company]:
         with open_index(of_desk) as (first, _):
             public = {**without_project(), "UV_DEFAULT_INDEX": first, "UV_CACHE_DIR": str(tmp_path / "other")}
             succeed("uv", "lock", "--quiet", cwd=service, env=public)
-        yield Company(service, tmp_path, index, tmp_path / "authority.pem", asked, apart)
+        yield Company(service, tmp_path, index, tmp_path / "authority.pem", asked, own, apart)
 
 
 PROJECT = """\
@@ -329,6 +331,26 @@ def test_another_file_of_that_name_is_refused(company: Company) -> None:
     assert done.returncode == 2
     assert "ash mismatch" in done.stderr
     assert not company.has("leaf")
+
+
+def test_services_of_a_workspace_share_what_is_installed(company: Company) -> None:
+    root = company.home / "workspace"
+    member = root / "services/a"
+    member.mkdir(parents=True)
+    shutil.copy(company.service / "backend.py", member)
+    project = '[project]\nname = "my-service"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["leaf"]\n'
+    (member / "pyproject.toml").write_text(project + BACKEND, encoding="utf-8")
+    (root / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["services/*"]\n', encoding="utf-8")
+    public = {**without_project(), "UV_DEFAULT_INDEX": company.own, "UV_CACHE_DIR": str(company.home / "other")}
+    succeed("uv", "lock", "--quiet", cwd=root, env=public)
+    company.apart.clear()
+    uv = str(shutil.which("uv"))
+    command = (sys.executable, FETCH, uv, "sync", "--frozen", "--quiet", "--all-packages")
+    succeed(*command, cwd=member, env=company.environment())
+    assert [*root.glob(".venv/lib/python*/site-packages/leaf-*.dist-info")]
+    assert not (member / ".venv").exists()
+    assert "/simple/leaf/" in company.asked
+    assert company.apart == []
 
 
 def test_an_authority_that_nobody_trusts_is_told_with_what_to_type(company: Company) -> None:
