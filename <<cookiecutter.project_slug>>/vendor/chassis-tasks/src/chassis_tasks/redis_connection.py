@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 
 from .insisting import ANSWER_SECONDS, CONNECT_SECONDS
 
@@ -18,10 +18,25 @@ UNUSABLE = (
 )
 
 
+class _Connection(Connection):
+    """Writes a command as one piece.
+
+    To write several, the asyncio of Python 3.13.0 stumbles over a connection that is reset meanwhile: it raises what is
+    no OSError, or leaves a selector that waits for ever.
+    """
+
+    async def _connect(self) -> None:
+        await super()._connect()  # type: ignore[no-untyped-call]
+        writer = self._writer
+        if writer is not None:
+            writer.writelines = lambda pieces: writer.write(b"".join(pieces))  # type: ignore[method-assign, assignment]
+
+
 def connected(url: str) -> Redis:
     """A client, which connects when it is used. Raises ValueError for a URL that is none."""
     return Redis.from_url(
         url,
+        connection_class=_Connection,  # a URL of another scheme has its own
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
         health_check_interval=30,
