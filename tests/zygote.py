@@ -68,14 +68,15 @@ def receive(asks: socket.socket) -> tuple[bytes, list[int]]:
 
 def begin(request: dict[str, Any], asks: socket.socket, streams: list[int], told: int, tell: int) -> None:
     """Become the process that was asked for. Its parent ends at once, so that it is the child of who asked."""
+    between = os.getpid()
     if os.fork():
         os._exit(0)
     os.write(tell, str(os.getpid()).encode())
-    while (parent := os.getppid()) != request["parent"]:
-        if parent == 1:  # nobody would ever wait for it
-            os._exit(1)
+    while os.getppid() == between:
         time.sleep(0.001)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != request["parent"]:  # who asked is gone, maybe before the line above: nobody would ever end it
+        os._exit(1)
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     asks.close()
